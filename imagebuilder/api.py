@@ -1,0 +1,188 @@
+"""What people call from Python."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagebuilder.config import Config, load
+from imagebuilder.errors import SpecError
+from imagebuilder.spec.image import Image
+
+if TYPE_CHECKING:
+    from imagebuilder.builders.events import BuildEvent
+    from imagebuilder.engine import Options, Result
+    from imagebuilder.identity.identified import Identified
+    from imagebuilder.outputs.output import Output
+    from imagebuilder.registry import Client
+
+
+def identify(*images: Image) -> list[str]:
+    """The identifiers of images; a folder that several share is read once.
+
+    Raises:
+        InputError: a spec or a file it names cannot be part of an image.
+    """
+    return [item.identity.identifier for item in _identify(images)]
+
+
+def identify_image(image: Image) -> Identified:
+    """One image with its identity."""
+    return _identify((image,))[0]
+
+
+def _identify(images: tuple[Image, ...]) -> list[Identified]:
+    return load().make_resolver().identify([(_title(image, number), image) for number, image in enumerate(images)])
+
+
+def build(
+    *images: Image,
+    registry: str | None = None,
+    push: bool | None = None,
+    force: bool = False,
+    no_cache: bool = False,
+    dry_run: bool = False,
+    secrets: Mapping[str, str] | None = None,
+    on_event: Callable[[BuildEvent], None] | None = None,
+) -> list[Result]:
+    """Make images be there: build what is missing, publish it, verify it; returns a result for each.
+
+    With a registry (the image's, the configuration's, or `registry`) images are pushed unless `push` is False;
+    otherwise they are loaded into Docker, or written to `./images` in the OCI layout where no Docker answers.
+    `secrets` say where values are, as on the command line: `{"TOKEN": "env:CI_TOKEN"}`.
+
+    Raises:
+        ImageBuilderError: see `imagebuilder.errors`.
+    """
+    from imagebuilder.engine import Options
+
+    if not images or not all(isinstance(image, Image) for image in images):
+        raise SpecError("build() takes images", hint="write imagebuilder.build(image)")
+    config = load(flags={"registry": registry, "secrets": dict(secrets or {})})
+    options = Options(
+        force=force,
+        no_cache=no_cache,
+        dry_run=dry_run,
+        build_unknown=config.on_unknown == "build",
+        parallel=config.parallel,
+        cache_from=config.cache_from,
+        cache_to=config.cache_to,
+    )
+    named = [(_title(image, number), image) for number, image in enumerate(images)]
+    return run_build(config, named, options, push=push, on_event=on_event)
+
+
+async def build_async(
+    *images: Image,
+    registry: str | None = None,
+    push: bool | None = None,
+    force: bool = False,
+    no_cache: bool = False,
+    dry_run: bool = False,
+    secrets: Mapping[str, str] | None = None,
+    on_event: Callable[[BuildEvent], None] | None = None,
+) -> list[Result]:
+    """As `build`, for coroutines; `on_event` is called from another thread."""
+    return await asyncio.to_thread(
+        build,
+        *images,
+        registry=registry,
+        push=push,
+        force=force,
+        no_cache=no_cache,
+        dry_run=dry_run,
+        secrets=secrets,
+        on_event=on_event,
+    )
+
+
+def run_build(
+    config: Config,
+    images: list[tuple[str, Image]],
+    options: Options,
+    *,
+    push: bool | None = None,
+    output: Output | None = None,
+    on_event: Callable[[BuildEvent], None] | None = None,
+    cancel: threading.Event | None = None,
+) -> list[Result]:
+    """Build with a configuration: images that go to a registry, and images that stay here, each their way."""
+    from imagebuilder.vault import Vault, site_is_usable
+
+    emit = on_event or (lambda _event: None)
+    vault = Vault(config.environ, config.secrets)
+    with config.make_client(registry_logins(images, vault)) as client:
+        engine = config.make_engine(client)
+        site_is_usable(engine.site)
+        results: dict[int, Result] = {}
+        for target, numbers in _outputs(config, images, client, push, output):
+            chosen = [images[number] for number in numbers]
+            results.update(zip(numbers, engine.ensure(chosen, target, options, emit, cancel), strict=True))
+    return [results[number] for number in range(len(images))]
+
+
+def _outputs(
+    config: Config, images: list[tuple[str, Image]], client: Client, push: bool | None, output: Output | None
+) -> list[tuple[Output, list[int]]]:
+    from imagebuilder.outputs.output import Push
+    from imagebuilder.spec.base import NamedBase, ReferenceBase
+
+    numbers = list(range(len(images)))
+    if output is not None:
+        return [(output, numbers)]
+
+    def has_registry(image: Image) -> bool:
+        plain = isinstance(image.base, (ReferenceBase, NamedBase)) and not image.layers
+        return plain or (image.registry or config.registry) is not None
+
+    pushed = [n for n in numbers if push is not False and has_registry(images[n][1])]
+    homeless = [n for n in numbers if n not in pushed]
+    if push and homeless:
+        names = ", ".join(images[n][0] for n in homeless)
+        raise SpecError(
+            f"{names}: there is no registry to push to",
+            hint='write registry="ghcr.io/team" in the spec, or give --registry ghcr.io/team',
+        )
+    chosen: list[tuple[Output, list[int]]] = []
+    if pushed:
+        chosen.append((Push(client), pushed))
+    if homeless:
+        chosen.append((local_output(config), homeless))
+    return chosen
+
+
+def local_output(config: Config) -> Output:
+    """Where images without a registry go: Docker where one answers, else an OCI layout in the current folder."""
+    from imagebuilder.outputs.docker import Docker
+    from imagebuilder.outputs.output import Layout, Load
+
+    docker = Docker(config.environ)
+    return Load(docker) if docker.answers() else Layout(Path("images"))
+
+
+def registry_logins(images: list[tuple[str, Image]], vault: object) -> dict[str, object]:
+    """The logins that specs name with `registry_secret`, by registry: a value is `user:password`."""
+    from imagebuilder.errors import SecretError
+    from imagebuilder.registry.credential import Credential
+    from imagebuilder.vault import Vault
+
+    assert isinstance(vault, Vault)
+    logins: dict[str, object] = {}
+    for title, image in images:
+        if image.registry_secret is None or image.registry is None:
+            continue
+        user, colon, password = vault.value(image.registry_secret).partition(":")
+        if not colon:
+            raise SecretError(
+                f"{title}: the registry secret {image.registry_secret.key} is not user:password",
+                hint="give its value as user:password, or log in with docker login",
+            )
+        logins[image.registry] = Credential(user, password, source=f"secret {image.registry_secret.key}")
+    return logins
+
+
+def _title(image: Image, number: int) -> str:
+    return image.name or f"image {number + 1}"

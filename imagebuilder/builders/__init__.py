@@ -1,0 +1,1 @@
+"""Makes images: one port, and what stands behind it."""

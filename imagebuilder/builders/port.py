@@ -1,0 +1,51 @@
+"""The builder port: a plan in, an image by its digest out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from imagebuilder.builders.events import Emit
+from imagebuilder.builders.site import Site
+from imagebuilder.plan.ops import DockerfilePlan, Plan
+from imagebuilder.registry.descriptor import Descriptor
+from imagebuilder.registry.store import ContentStore
+from imagebuilder.spec.platform import Platform
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """Everything a builder needs to make one image; `secrets` are values by the id of their mount."""
+
+    name: str
+    plan: Plan | DockerfilePlan
+    platforms: tuple[Platform, ...]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    site: Site = field(default_factory=Site)
+    no_cache: bool = False
+    cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Built:
+    """An image that was made: what holds its blobs, and its root descriptor."""
+
+    store: ContentStore
+    root: Descriptor
+
+
+class Builder(Protocol):
+    """Makes images."""
+
+    def build(self, request: BuildRequest, emit: Emit, cancel: threading.Event) -> Built:
+        """Make one image; a set `cancel` ends it soon, and leaves nothing running.
+
+        Raises:
+            BuildError: a step failed.
+            BuilderUnavailableError: nothing that can build answers.
+            SourceChangedError: a file is no longer what was identified.
+        """
+        ...

@@ -1,0 +1,211 @@
+"""From specs to images that are there: identify, check, plan, build, publish, verify."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+
+from imagebuilder.bases import BaseUsers
+from imagebuilder.builders.events import BuildEvent, Emit, Finished, Progress, Warning
+from imagebuilder.builders.port import Builder, BuildRequest, Built
+from imagebuilder.builders.site import Site
+from imagebuilder.errors import UnknownError
+from imagebuilder.identity.identified import Identified
+from imagebuilder.identity.resolver import Resolver
+from imagebuilder.outputs.output import Output, Published, Push
+from imagebuilder.plan.lower import lower, needs_base_user
+from imagebuilder.plan.ops import DockerfilePlan, Plan
+from imagebuilder.plan.secrets import needs
+from imagebuilder.registry.verdict import Absent, Present, Unknown, Verdict
+from imagebuilder.spec.image import Image
+from imagebuilder.vault import Vault
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one image."""
+
+    name: str
+    uri: str
+    identifier: str
+    digest: str | None
+    platforms: tuple[str, ...]
+    built: bool
+    pushed: bool
+    bytes_uploaded: int
+    seconds: float
+    would_build: bool = False
+
+
+@dataclass(frozen=True)
+class Options:
+    """How `ensure` goes about it; `build_unknown` builds what a registry could not be asked about."""
+
+    force: bool = False
+    no_cache: bool = False
+    dry_run: bool = False
+    build_unknown: bool = False
+    parallel: int = 2
+    cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Collaborators put together; `imagebuilder.config.load` makes one from the user's configuration."""
+
+    resolver: Resolver
+    builder: Builder
+    vault: Vault
+    bases: BaseUsers
+    site: Site = field(default_factory=Site)
+
+    def plan(self, item: Identified) -> Plan | DockerfilePlan:
+        """Decide how an image is made; asks its base's registry only where the base's user must be known."""
+        user = ""
+        if item.base_reference is not None and needs_base_user(item.image):
+            user = self.bases.user(item.base_reference, item.image.platforms[0])
+        return lower(item.image, item.identity, item.materials, self.resolver.recipe, user)
+
+    def ensure(
+        self,
+        images: Sequence[tuple[str, Image]],
+        output: Output,
+        options: Options | None = None,
+        emit: Emit = lambda _event: None,
+        cancel: threading.Event | None = None,
+    ) -> list[Result]:
+        """Make every image be where `output` puts it: build what is missing, verify what was published.
+
+        Raises:
+            ImageBuilderError: the first failure; builds that were running are cancelled.
+        """
+        options, cancel = options or Options(), cancel or threading.Event()
+        items = self.resolver.identify(images)
+        verdicts = output.check(items)
+        work = _Work(self, output, options, emit, cancel)
+        for item, verdict in zip(items, verdicts, strict=True):
+            work.consider(item, verdict)
+        return work.run()
+
+
+class _Work:
+    """One `ensure`: what is there, what is built once for all who want it, and what is published where."""
+
+    def __init__(
+        self, engine: Engine, output: Output, options: Options, emit: Emit, cancel: threading.Event
+    ) -> None:
+        self.engine, self.output, self.options, self.cancel = engine, output, options, cancel
+        self._emit, self._lock = emit, threading.Lock()
+        self.results: dict[int, Result] = {}
+        self.builds: dict[str, list[tuple[int, Identified]]] = {}
+        self.count = 0
+
+    def emit(self, event: BuildEvent) -> None:
+        with self._lock:
+            self._emit(event)
+
+    def consider(self, item: Identified, verdict: Verdict) -> None:
+        number, self.count = self.count, self.count + 1
+        match verdict:
+            case Present(digest, platforms) if not self.options.force or item.is_plain_base:
+                self.done(number, item, Published(digest, tuple(map(str, platforms))), built=False, seconds=0.0)
+            case Unknown() if not (self.options.build_unknown or self._may_push(item, verdict)):
+                raise UnknownError(
+                    f"{item.title}: could not find out whether {item.uri} exists: {verdict.reason}",
+                    hint=verdict.hint or "try again, or build all the same with --on-unknown build",
+                )
+            case Absent(reason) if item.is_plain_base:
+                raise UnknownError(
+                    f"{item.title}: the base image {item.uri} does not exist: {reason}",
+                    hint="check its name and tag",
+                )
+            case _:
+                if isinstance(verdict, Unknown):
+                    self.emit(Warning(item.title, f"could not find out whether {item.uri} exists: {verdict.reason}"))
+                # The same identifier for the same platforms is the same image, whatever it is called.
+                self.builds.setdefault(item.identity.identifier, []).append((number, item))
+
+    def _may_push(self, item: Identified, verdict: Unknown) -> bool:
+        return verdict.denied and isinstance(self.output, Push) and self.output.may_push(item)
+
+    def run(self) -> list[Result]:
+        if self.options.dry_run:
+            for wanted in self.builds.values():
+                for number, item in wanted:
+                    self.results[number] = replace(_result(item, None, False, 0.0), would_build=True)
+        elif self.builds:
+            self._build_all()
+        return [self.results[number] for number in range(self.count)]
+
+    def _build_all(self) -> None:
+        requests = {}
+        for identifier, wanted in self.builds.items():
+            item = wanted[0][1]
+            requests[identifier] = BuildRequest(
+                name=item.title,
+                plan=self.engine.plan(item),
+                platforms=item.image.platforms,
+                secrets=self.engine.vault.values(needs(item.image)),
+                site=self.engine.site,
+                no_cache=self.options.no_cache,
+                cache_from=self.options.cache_from,
+                cache_to=self.options.cache_to,
+            )
+        with ThreadPoolExecutor(self.options.parallel, thread_name_prefix="build") as pool:
+            futures: list[Future[None]] = [
+                pool.submit(self._build, request, self.builds[identifier]) for identifier, request in requests.items()
+            ]
+            try:
+                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            except BaseException:
+                self._stop(futures)
+                raise
+            failed = next((future for future in done if future.exception() is not None), None)
+            if failed is not None:
+                self._stop(futures)
+                failed.result()
+
+    def _stop(self, futures: list[Future[None]]) -> None:
+        self.cancel.set()
+        for future in futures:
+            future.cancel()
+
+    def _build(self, request: BuildRequest, wanted: list[tuple[int, Identified]]) -> None:
+        began = time.monotonic()
+        built = self.engine.builder.build(request, self.emit, self.cancel)
+        for number, item in wanted:
+            published = self.publish(item, built)
+            self.done(number, item, published, built=True, seconds=time.monotonic() - began)
+
+    def publish(self, item: Identified, built: Built) -> Published:
+        def moved(name: str, current: int, total: int) -> None:
+            self.emit(Progress(item.title, name, name, current, total))
+
+        return self.output.publish(item, built, moved)
+
+    def done(self, number: int, item: Identified, published: Published, *, built: bool, seconds: float) -> None:
+        self.results[number] = replace(
+            _result(item, published, built, seconds),
+            pushed=built and isinstance(self.output, Push),
+            bytes_uploaded=published.bytes_uploaded,
+        )
+        result = self.results[number]
+        self.emit(Finished(item.title, result.uri, result.digest, built, result.pushed, seconds))
+
+
+def _result(item: Identified, published: Published | None, built: bool, seconds: float) -> Result:
+    return Result(
+        name=item.title,
+        uri=item.uri,
+        identifier=item.identity.identifier,
+        digest=published.digest if published else None,
+        platforms=published.platforms if published else tuple(map(str, item.image.platforms)),
+        built=built,
+        pushed=False,
+        bytes_uploaded=0,
+        seconds=seconds,
+    )

@@ -1,0 +1,1 @@
+"""Where an image can go besides a registry: Docker, an OCI layout, an archive."""

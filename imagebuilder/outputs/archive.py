@@ -1,0 +1,132 @@
+"""An image as one tar that `docker load`, `podman load` and `skopeo` read: an OCI layout with Docker's manifest.json."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from imagebuilder.errors import SpecError
+from imagebuilder.registry.descriptor import Descriptor
+from imagebuilder.registry.manifest import Manifest
+from imagebuilder.registry.store import ContentStore
+
+_NAME = "org.opencontainers.image.ref.name"
+_CONTAINERD_NAME = "io.containerd.image.name"  # what `docker load` names the image by
+
+
+def write_archive(store: ContentStore, root: Descriptor, name: str, path: Path) -> None:
+    """Write an archive of one platform; a half-written one never has the name.
+
+    Raises:
+        SpecError: the image has several platforms, which this format cannot hold.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as target:
+        try:
+            stream_archive(store, root, name, target)
+            target.close()
+            Path(target.name).chmod(0o644)
+            Path(target.name).replace(path)
+        except BaseException:
+            Path(target.name).unlink(missing_ok=True)
+            raise
+
+
+def stream_archive(store: ContentStore, root: Descriptor, name: str, target: BinaryIO | io.BufferedIOBase) -> None:
+    """Write the archive to a stream.
+
+    Raises:
+        SpecError: the image has several platforms.
+    """
+    manifest = read_manifest(store, root)
+    if manifest.is_index:
+        raise SpecError(
+            f"{name} has several platforms, and an archive holds one",
+            hint="choose one with --platform, or write an OCI layout with --output oci:DIR",
+        )
+    data = json.loads(manifest.raw)
+    layers = [f"blobs/sha256/{layer['digest'].removeprefix('sha256:')}" for layer in data["layers"]]
+    config = f"blobs/sha256/{data['config']['digest'].removeprefix('sha256:')}"
+    index = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [{**root.to_json(), "annotations": {_CONTAINERD_NAME: name, _NAME: name.rpartition(":")[2]}}],
+    }
+    docker = [{"Config": config, "RepoTags": [name], "Layers": layers}]
+    with tarfile.open(fileobj=target, mode="w|", format=tarfile.USTAR_FORMAT) as tar:
+        for path, value in (
+            ("oci-layout", {"imageLayoutVersion": "1.0.0"}),
+            ("index.json", index),
+            ("manifest.json", docker),
+        ):
+            content = json.dumps(value, separators=(",", ":")).encode()
+            tar.addfile(_entry(path, len(content)), io.BytesIO(content))
+        for descriptor in contents(store, root):
+            with store.open(descriptor.digest) as blob:
+                entry = _entry(f"blobs/sha256/{descriptor.digest.removeprefix('sha256:')}", descriptor.size)
+                tar.addfile(entry, blob)
+
+
+def write_layout(store: ContentStore, root: Descriptor, name: str, folder: Path) -> None:
+    """Add an image to an OCI layout folder under its name, replacing what had the name."""
+    blobs = folder / "blobs" / "sha256"
+    blobs.mkdir(parents=True, exist_ok=True)
+    for descriptor in contents(store, root):
+        target = blobs / descriptor.digest.removeprefix("sha256:")
+        if target.exists() and target.stat().st_size == descriptor.size:
+            continue
+        with store.open(descriptor.digest) as source, tempfile.NamedTemporaryFile(dir=blobs, delete=False) as part:
+            shutil.copyfileobj(source, part, 1 << 20)
+        Path(part.name).chmod(0o644)
+        Path(part.name).replace(target)
+    _replace(folder / "oci-layout", {"imageLayoutVersion": "1.0.0"})
+    index = folder / "index.json"
+    listed = json.loads(index.read_text())["manifests"] if index.exists() else []
+    listed = [item for item in listed if (item.get("annotations") or {}).get(_NAME) != name]
+    listed.append({**root.to_json(), "annotations": {_NAME: name}})
+    _replace(index, {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": listed})
+
+
+def contents(store: ContentStore, root: Descriptor) -> Iterator[Descriptor]:
+    """Every blob of an image, each once: manifests first, as their digests are needed first."""
+    seen: set[str] = set()
+
+    def visit(descriptor: Descriptor) -> Iterator[Descriptor]:
+        if descriptor.digest in seen:
+            return
+        seen.add(descriptor.digest)
+        yield descriptor
+        manifest = read_manifest(store, descriptor)
+        for child in manifest.children:
+            yield from visit(child)
+        for blob in manifest.blobs:
+            if blob.digest not in seen:
+                seen.add(blob.digest)
+                yield blob
+
+    yield from visit(root)
+
+
+def read_manifest(store: ContentStore, descriptor: Descriptor) -> Manifest:
+    """A manifest of a store."""
+    with store.open(descriptor.digest) as blob:
+        return Manifest.of(blob.read(), descriptor.media_type)
+
+
+def _entry(path: str, size: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(path)
+    entry.size, entry.mode = size, 0o644
+    return entry
+
+
+def _replace(path: Path, value: object) -> None:
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as part:
+        json.dump(value, part, separators=(",", ":"))
+    Path(part.name).chmod(0o644)
+    Path(part.name).replace(path)

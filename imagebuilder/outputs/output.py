@@ -1,0 +1,167 @@
+"""The output port: is an image there already, and put it there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from imagebuilder.builders.port import Built
+from imagebuilder.errors import VerificationError
+from imagebuilder.identity.identified import Identified
+from imagebuilder.identity.labels import IDENTIFIER
+from imagebuilder.outputs.archive import read_manifest, write_archive, write_layout
+from imagebuilder.outputs.docker import Docker
+from imagebuilder.registry import Client, PushEvent, check_many, push, verify_pushed
+from imagebuilder.registry.verdict import Absent, Present, Verdict
+from imagebuilder.spec.platform import Platform
+from imagebuilder.spec.reference import DOCKER_HUB, Reference
+
+Moved: TypeAlias = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is there now: the digest that was read back, its platforms, and what was moved."""
+
+    digest: str
+    platforms: tuple[str, ...]
+    bytes_uploaded: int = 0
+
+
+class Output(Protocol):
+    """Where images go."""
+
+    def check(self, items: Sequence[Identified]) -> list[Verdict]:
+        """Whether each image is there for all its platforms; what cannot be asked is never taken for yes or no."""
+        ...
+
+    def publish(self, item: Identified, built: Built, moved: Moved) -> Published:
+        """Put an image there and read it back."""
+        ...
+
+
+class Push:
+    """A registry."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def check(self, items: Sequence[Identified]) -> list[Verdict]:
+        """Ask the registries, many at a time."""
+        return check_many(self.client, [(item.reference, item.image.platforms) for item in items])
+
+    def may_push(self, item: Identified) -> bool:
+        """Whether the registry takes an upload from us, for repositories that it will not talk about otherwise."""
+        return bool(self.client.can_push(item.reference))
+
+    def publish(self, item: Identified, built: Built, moved: Moved) -> Published:
+        """Push, then read the manifest back and compare its digest and platforms.
+
+        Raises:
+            PushError: the registry refused it.
+            VerificationError: what is there is not what was pushed.
+        """
+        reference = item.reference
+        sent: dict[str, tuple[int, int]] = {}
+
+        def on_event(event: PushEvent) -> None:
+            if event.state == "uploading":
+                sent[event.digest] = (event.sent, event.size)
+            elif event.state == "uploaded":
+                sent[event.digest] = (event.size, event.size)
+            else:
+                return
+            now, total = map(sum, zip(*sent.values(), strict=True))
+            moved(f"push {reference}", now, total)
+
+        pushed = push(
+            self.client, built.store, built.root, reference, mount_from=_mounts(item, reference), on_event=on_event
+        )
+        present = verify_pushed(self.client, reference, pushed.digest, item.image.platforms)
+        return Published(present.digest, tuple(map(str, present.platforms)), pushed.bytes_uploaded)
+
+
+class Load:
+    """The local Docker engine."""
+
+    def __init__(self, docker: Docker) -> None:
+        self.docker = docker
+
+    def check(self, items: Sequence[Identified]) -> list[Verdict]:
+        """Whether Docker has an image of that name whose label carries the identifier."""
+        return [self._check(item) for item in items]
+
+    def _check(self, item: Identified) -> Verdict:
+        found = self.docker.config(item.uri)
+        if found is None:
+            return Absent(f"Docker has no image {item.uri}")
+        config = found.get("Config")
+        labels = (config.get("Labels") if isinstance(config, dict) else None) or {}
+        platform = Platform.of(str(found.get("Os")), str(found.get("Architecture")), str(found.get("Variant") or ""))
+        if not item.is_plain_base and labels.get(IDENTIFIER) != item.identity.identifier:
+            return Absent(f"Docker's image {item.uri} was not made from this spec")
+        if platform not in item.image.platforms:
+            return Absent(f"Docker's image {item.uri} is for {platform}")
+        return Present(str(found.get("Id")), (platform,))
+
+    def publish(self, item: Identified, built: Built, moved: Moved) -> Published:  # noqa: ARG002
+        """Load, then look whether Docker has it.
+
+        Raises:
+            WorkError: Docker refused it.
+            VerificationError: Docker does not have it afterwards.
+        """
+        self.docker.load(built.store, built.root, item.uri)
+        verdict = self._check(item)
+        if not isinstance(verdict, Present):
+            raise VerificationError(f"{item.uri} was loaded into Docker, but {verdict}")
+        return Published(built.root.digest, tuple(map(str, verdict.platforms)))
+
+
+class Layout:
+    """A folder in the OCI image layout."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def check(self, items: Sequence[Identified]) -> list[Verdict]:
+        """A folder is written anew: what it holds is not taken for the image."""
+        return [Absent(f"{item.uri} is to be written to {self.folder}") for item in items]
+
+    def publish(self, item: Identified, built: Built, moved: Moved) -> Published:  # noqa: ARG002
+        """Write the image's blobs and list it under its name."""
+        write_layout(built.store, built.root, item.uri, self.folder)
+        return Published(built.root.digest, tuple(map(str, item.image.platforms)))
+
+
+class Archive:
+    """One tar file, for `docker load` and its like."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def check(self, items: Sequence[Identified]) -> list[Verdict]:
+        """An archive is written anew."""
+        return [Absent(f"{item.uri} is to be written to {self.path}") for item in items]
+
+    def publish(self, item: Identified, built: Built, moved: Moved) -> Published:  # noqa: ARG002
+        """Write the archive.
+
+        Raises:
+            SpecError: the image has several platforms.
+        """
+        write_archive(built.store, built.root, item.uri, self.path)
+        read_manifest(built.store, built.root)
+        return Published(built.root.digest, tuple(map(str, item.image.platforms)))
+
+
+def _mounts(item: Identified, target: Reference) -> tuple[str, ...]:
+    """Repositories of the same registry that have the base's layers."""
+    base = item.base_reference
+    if base is None:
+        return ()
+    reference = Reference.parse(base)
+    same = reference.registry == target.registry and reference.registry != DOCKER_HUB
+    return (reference.repository,) if same else ()

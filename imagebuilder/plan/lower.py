@@ -1,0 +1,274 @@
+"""Lowers a spec to operations: the one place that knows every layer."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from imagebuilder.errors import SpecError
+from imagebuilder.identity.identifier import Identity, absolute
+from imagebuilder.identity.labels import record, to_labels
+from imagebuilder.identity.recipe import Recipe
+from imagebuilder.plan.ops import (
+    Copy,
+    DockerfilePlan,
+    Exec,
+    Op,
+    Plan,
+    SecretMount,
+    SetEntrypoint,
+    SetEnv,
+    SetLabels,
+    SetUser,
+    SetWorkdir,
+    Step,
+)
+from imagebuilder.plan.pip import pip_arguments, project_arguments
+from imagebuilder.plan.secrets import index_mounts, secret_mounts
+from imagebuilder.sources.material import Material
+from imagebuilder.sources.materials import Materials
+from imagebuilder.spec.base import DebianBase, DockerfileBase, NamedBase, ReferenceBase, ScriptBase
+from imagebuilder.spec.image import Image
+from imagebuilder.spec.layers import (
+    AptPackages,
+    Commands,
+    Entrypoint,
+    EnvVars,
+    Labels,
+    Layer,
+    PipOptions,
+    PipPackages,
+    PoetryProject,
+    PyLock,
+    Requirements,
+    SourceFile,
+    SourceFolder,
+    User,
+    UvProject,
+    Wheels,
+    Workdir,
+)
+from imagebuilder.spec.titles import base_title, layer_title
+
+
+def needs_base_user(image: Image) -> bool:
+    """Whether steps run as root on a base whose own user must be given back afterwards."""
+    runs = (PipPackages, Requirements, UvProject, PyLock, PoetryProject, Wheels, AptPackages, Commands)
+    return (
+        isinstance(image.base, ReferenceBase)
+        and any(isinstance(layer, runs) for layer in image.layers)
+        and not any(isinstance(layer, User) for layer in image.layers)
+    )
+
+
+def lower(
+    image: Image, identity: Identity, materials: Materials, recipe: Recipe, base_user: str = ""
+) -> Plan | DockerfilePlan:
+    """Decide how an image is made; pure.
+
+    `base_user` is the user of the base's config, for images that `needs_base_user` names.
+
+    Raises:
+        SpecError: no base image exists for what the spec asks.
+    """
+    titles = (base_title(image.base), *(layer_title(layer) for layer in image.layers))
+    labels = to_labels(record(image, identity, materials))
+    if isinstance(image.base, DockerfileBase):
+        assert materials.base is not None
+        return DockerfilePlan(materials.base, titles, labels)
+    lowering = _Lowering(recipe)
+    base = lowering.base(image, materials)
+    for number, (layer, material) in enumerate(zip(image.layers, materials.layers, strict=True), start=1):
+        lowering.number = number
+        lowering.layer(layer, material)
+    return Plan(base, base_user, tuple(lowering.steps), lowering.materials, titles, labels)
+
+
+@dataclass
+class _Lowering:
+    recipe: Recipe
+    steps: list[Step] = field(default_factory=list)
+    materials: dict[str, Material] = field(default_factory=dict)
+    number: int = 0
+    workdir: str | None = None  # where it is known
+    made_workdir: str | None = None  # the one that is surely ours, with no folder of the base's above it but /
+    build_user: str | None = None  # who runs commands, where not root
+    owner: str | None = None  # whom copied files belong to, where not root
+    has_venv: bool = False
+
+    def emit(self, op: Op) -> None:
+        self.steps.append(Step(self.number, op))
+
+    def base(self, image: Image, materials: Materials) -> str:
+        recipe = self.recipe
+        match image.base:
+            case DebianBase(version):
+                self.prepare()
+                return recipe.debian_base(version)
+            case ScriptBase():
+                assert materials.python_version is not None
+                self.prepare()
+                assert materials.base is not None
+                options = image.base.options
+                self.project("steps/uv_project.sh.j2", options, materials.base, "uv sync", lock=True, install=False)
+                return recipe.debian_base(materials.python_version)
+            case ReferenceBase(reference):
+                return reference
+            case DockerfileBase() | NamedBase():
+                raise SpecError(f"{image.base!r} has no layers to lower")
+
+    def layer(self, layer: Layer, material: Material | None) -> None:
+        match layer:
+            case PipPackages(packages, options):
+                self.pip(options, (*packages,), shows="uv pip install " + " ".join(packages))
+            case Requirements(_, options):
+                self.pip(options, ("-r", "requirements.txt"), material, shows="uv pip install -r requirements.txt")
+            case PyLock(_, options):
+                self.pip(options, ("-r", "pylock.toml"), material, shows="uv pip install -r pylock.toml")
+            case Wheels(_, options):
+                assert material is not None
+                names = tuple(f"./{at}" for at, _ in material.pieces)
+                self.pip(options, names, material, shows="uv pip install " + " ".join(names))
+            case UvProject(_, _, mode, options):
+                install = mode == "install_project"
+                self.project("steps/uv_project.sh.j2", options, material, "uv sync --frozen", install=install)
+            case PoetryProject(_, _, mode, options):
+                install = mode == "install_project"
+                self.project("steps/poetry.sh.j2", options, material, "poetry install", install=install)
+            case AptPackages(packages, secrets):
+                values = (("packages", tuple(sorted(set(packages)))),)
+                shows = "apt-get install " + " ".join(packages)
+                self.emit(Exec("steps/apt.sh.j2", values, shows, cache="apt", network=True, secrets=secret_mounts(secrets)))
+            case Commands(commands, secrets):
+                for command in commands:
+                    values = (("command", command),)
+                    mounts = secret_mounts(secrets)
+                    who = self.build_user
+                    self.emit(Exec("steps/command.sh.j2", values, command, user=who, network=True, secrets=mounts))
+            case EnvVars(variables):
+                self.emit(SetEnv(variables))
+            case Labels(labels):
+                self.emit(SetLabels(labels))
+            case SourceFolder(src, dst):
+                self.copy(material, dst, src)
+            case SourceFile(_, dst, name):
+                self.copy(material, dst, name)
+            case Workdir(path):
+                self.set_workdir(path)
+            case User(name, uid):
+                self.set_user(name, uid)
+            case Entrypoint(args):
+                self.emit(SetEntrypoint(args))
+
+    def prepare(self) -> None:
+        recipe = self.recipe
+        self.owner = f"{recipe.uid}:{recipe.uid}"
+        self.has_venv = True
+        self.workdir = self.made_workdir = recipe.workdir
+        values = (
+            ("user", recipe.user),
+            ("uid", recipe.uid),
+            ("owner", self.owner),
+            ("workdir", recipe.workdir),
+            ("venv", recipe.venv),
+            ("system_packages", False),
+        )
+        self.emit(Exec("steps/prepare.sh.j2", values, f"make user {recipe.user} and {recipe.venv}", tools=True))
+        self.emit(SetEnv((("VIRTUAL_ENV", recipe.venv),), prepend_path=f"{recipe.venv}/bin"))
+        self.emit(SetWorkdir(recipe.workdir))
+        self.emit(SetUser(recipe.user))
+
+    def venv(self) -> None:
+        if self.has_venv:
+            return
+        self.has_venv = True
+        values = (("venv", self.recipe.venv), ("system_packages", True))
+        self.emit(Exec("steps/venv.sh.j2", values, f"make {self.recipe.venv} from the base's Python", tools=True))
+        self.emit(SetEnv((("VIRTUAL_ENV", self.recipe.venv),), prepend_path=f"{self.recipe.venv}/bin"))
+
+    def pip(self, options: PipOptions, what: tuple[str, ...], material: Material | None = None, *, shows: str) -> None:
+        self.venv()
+        values = (
+            ("venv", self.recipe.venv),
+            ("arguments", (*pip_arguments(options), *what)),
+            ("no_config", 1),
+        )
+        self.python_step("steps/pip.sh.j2", values, options, material, shows)
+
+    def project(
+        self,
+        template: str,
+        options: PipOptions,
+        material: Material | None,
+        shows: str,
+        *,
+        install: bool,
+        lock: bool = False,
+    ) -> None:
+        self.venv()
+        assert material is not None
+        values = (
+            ("venv", self.recipe.venv),
+            ("arguments", project_arguments(options)),
+            ("entry", material.entry or "."),
+            ("install_project", install),
+            ("lock", lock),
+            ("poetry", self.recipe.poetry),
+            ("no_config", 0),
+        )
+        self.python_step(template, values, options, material, shows)
+
+    def python_step(
+        self,
+        template: str,
+        values: tuple[tuple[str, object], ...],
+        options: PipOptions,
+        material: Material | None,
+        shows: str,
+    ) -> None:
+        secrets: tuple[SecretMount, ...] = (*secret_mounts(options.secret_mounts), *index_mounts(options))
+        files = self.keep(material, "files") if material is not None else None
+        self.emit(
+            Exec(template, values, shows, files=files, cache="uv", network=True, tools=True, secrets=secrets)
+        )
+
+    def copy(self, material: Material | None, dst: str, name: str) -> None:
+        assert material is not None
+        files = self.keep(material, name)
+        target = absolute(dst, self.workdir)
+        if material.entry and (self.workdir == target or target in _FOLDERS):
+            target = f"{target.rstrip('/')}/"
+        mine = self.made_workdir is not None and (f"{target}/".startswith(f"{self.made_workdir}/"))
+        self.emit(Copy(files, material.entry, target, self.owner, link=mine and self.owner is not None))
+
+    def set_workdir(self, path: str) -> None:
+        target = absolute(path, self.workdir)
+        self.workdir, self.made_workdir = (target if target.startswith("/") else None), None
+        if self.owner is not None:
+            values = (("workdir", target), ("owner", self.owner))
+            self.emit(Exec("steps/workdir.sh.j2", values, f"mkdir -p {target}"))
+        self.emit(SetWorkdir(target))
+
+    def set_user(self, name: str, uid: int | None) -> None:
+        self.made_workdir = None
+        if name == "root":
+            self.build_user = self.owner = None
+        else:
+            self.build_user = name
+            self.owner = name if uid is None else f"{uid}:{uid}"
+            values = (("user", name), ("uid", uid))
+            self.emit(Exec("steps/user.sh.j2", values, f"useradd {name}"))
+        self.emit(SetUser(name))
+
+    def keep(self, material: Material, name: str) -> str:
+        slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "files"
+        key = f"{self.number}-{slug}"
+        self.materials[key] = material
+        return key
+
+
+# Folders that every image has, so a file copied to one lands in it.
+_FOLDERS = frozenset(
+    ("/", "/bin", "/etc", "/home", "/opt", "/root", "/run", "/srv", "/tmp", "/usr", "/usr/bin", "/usr/lib")  # noqa: S108
+    + ("/usr/local", "/usr/local/bin", "/usr/local/lib", "/var", "/var/lib")
+)

@@ -1,0 +1,122 @@
+"""The few operations that every layer is lowered to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from imagebuilder.sources.material import Material
+
+# Where steps find what is mounted for them and for nobody else.
+RUN_DIR = "/run/imagebuilder"
+FILES_DIR = f"{RUN_DIR}/files"
+TOOLS_DIR = f"{RUN_DIR}/tools"
+CACHE_DIR = f"{RUN_DIR}/cache"
+
+CacheName: TypeAlias = Literal["uv", "apt"]
+
+
+@dataclass(frozen=True)
+class SecretMount:
+    """A secret for one step: the file it stands in, and the variable it is exported as."""
+
+    id: str
+    target: str
+    variable: str | None = None
+
+
+@dataclass(frozen=True)
+class Exec:
+    """A shell script, run as `user` (None: root), with what is mounted for it alone."""
+
+    template: str
+    values: tuple[tuple[str, object], ...]
+    shows: str
+    user: str | None = None
+    files: str | None = None
+    cache: CacheName | None = None
+    network: bool = False
+    tools: bool = False
+    secrets: tuple[SecretMount, ...] = ()
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Files of a material to a place in the image; `link` where no parent folder is the base's."""
+
+    files: str
+    entry: str
+    dst: str
+    owner: str | None = None
+    link: bool = False
+
+
+@dataclass(frozen=True)
+class SetEnv:
+    """Environment variables of the image; `prepend_path` is put before the base's PATH."""
+
+    variables: tuple[tuple[str, str], ...] = ()
+    prepend_path: str | None = None
+
+
+@dataclass(frozen=True)
+class SetUser:
+    """The user that later operations and the container run as."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class SetWorkdir:
+    """The working directory."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class SetLabels:
+    """Labels of the image."""
+
+    labels: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class SetEntrypoint:
+    """What the container runs; empty clears the base's."""
+
+    args: tuple[str, ...]
+
+
+Op: TypeAlias = Exec | Copy | SetEnv | SetUser | SetWorkdir | SetLabels | SetEntrypoint
+
+
+@dataclass(frozen=True)
+class Step:
+    """An operation and the layer of the spec it comes from; 0 is the base, layers count from 1."""
+
+    layer: int
+    op: Op
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How an image is made: its base, operations in order, and the materials they take files from.
+
+    `base_user` is who the base runs as; `titles` say what the base and each layer are, for people.
+    """
+
+    base: str
+    base_user: str
+    steps: tuple[Step, ...]
+    materials: dict[str, Material]
+    titles: tuple[str, ...]
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class DockerfilePlan:
+    """An image made by the user's own Dockerfile."""
+
+    material: Material
+    titles: tuple[str, ...]
+    labels: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,155 @@
+"""Writes a plan as a Dockerfile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from imagebuilder.plan.ops import (
+    CACHE_DIR,
+    FILES_DIR,
+    RUN_DIR,
+    TOOLS_DIR,
+    Copy,
+    Exec,
+    Op,
+    Plan,
+    SetEntrypoint,
+    SetEnv,
+    SetLabels,
+    SetUser,
+    SetWorkdir,
+)
+from imagebuilder.plan.quote import heredoc, json_exact, json_word, pair, word
+from imagebuilder.plan.templates import render_template
+
+SITE_SECRET = "imagebuilder-site"  # noqa: S105 - the id of a mount
+CA_SECRET = "imagebuilder-ca"  # noqa: S105
+TOOLS_STAGE = "imagebuilder-tools"
+SITE_FILE = f"{RUN_DIR}/site.sh"
+CA_FILE = f"{RUN_DIR}/ca-certificates.crt"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A Dockerfile, and for each of its numbered steps in the last stage the layer and what it shows.
+
+    BuildKit numbers FROM and every instruction that makes a file system layer; `numbered[0]` is FROM.
+    """
+
+    dockerfile: str
+    numbered: tuple[tuple[int, str], ...]
+    needs_tools: bool
+
+
+def render(plan: Plan, *, site: bool = False, ca: bool = False) -> Rendered:
+    """Write a plan; `site` and `ca` mount what a site needs only while building into every step that runs."""
+    renderer = _Renderer(plan.base_user or "root", site, ca)
+    blocks: list[dict[str, object]] = []
+    numbered = [(0, f"FROM {plan.base}")]
+    layer = -1
+    for step in plan.steps:
+        if step.layer != layer:
+            layer = step.layer
+            title = f"{f'layer {layer}: ' if layer else ''}{plan.titles[layer]}"
+            blocks.append({"title": _comment(title), "instructions": []})
+        instructions = list(renderer.instructions(step.op))
+        blocks[-1]["instructions"] += instructions  # type: ignore[operator]
+        if isinstance(step.op, (Exec, Copy, SetWorkdir)):
+            numbered.append((step.layer, shows(step.op)))
+    ending = list(renderer.restore_user())
+    if ending:
+        blocks.append({"title": "who runs the container", "instructions": ending})
+    tools = any(isinstance(step.op, Exec) and step.op.tools for step in plan.steps)
+    secrets = dict.fromkeys(mount.id for step in plan.steps if isinstance(step.op, Exec) for mount in step.op.secrets)
+    usage = [f"It needs --secret id={name},src=FILE" for name in secrets]
+    text = render_template("Dockerfile.j2", base=plan.base, blocks=blocks, tools=tools, usage=usage)
+    return Rendered(text.rstrip("\n") + "\n", tuple(numbered), tools)
+
+
+def shows(op: Op) -> str:
+    """What people are told a step does."""
+    match op:
+        case Exec():
+            return op.shows
+        case Copy(_, _, dst):
+            return f"copy to {dst}"
+        case SetWorkdir(path):
+            return f"workdir {path}"
+        case _:
+            return type(op).__name__
+
+
+@dataclass
+class _Renderer:
+    user: str
+    site: bool
+    ca: bool
+
+    def __post_init__(self) -> None:
+        self.runtime_user = self.user
+
+    def instructions(self, op: Op) -> Iterator[str]:
+        match op:
+            case Exec():
+                yield from self.switch_user(op.user or "root")
+                yield self.run(op)
+            case Copy(files, entry, dst, owner, link):
+                flags = [*(["--link"] if link else []), *([f"--chown={owner}"] if owner else [])]
+                source = f"{files}/{entry}" if entry else f"{files}/"
+                target = dst if entry else f"{dst.rstrip('/')}/"
+                yield " ".join(["COPY", *flags, f"[{json_word(source)}, {json_word(target)}]"])
+            case SetEnv(variables, prepend):
+                if prepend is not None:
+                    yield f'ENV PATH="{prepend}:$PATH"'
+                for key, value in variables:
+                    yield f"ENV {pair(key, value)}"
+            case SetUser(name):
+                self.runtime_user = name
+            case SetWorkdir(path):
+                yield f"WORKDIR {word(path)}"
+            case SetLabels(labels):
+                for key, value in labels:
+                    yield f"LABEL {pair(key, value)}"
+            case SetEntrypoint(args):
+                yield f"ENTRYPOINT [{', '.join(map(json_exact, args))}]"
+                yield "CMD []"
+
+    def switch_user(self, name: str) -> Iterator[str]:
+        if name != self.user:
+            self.user = name
+            yield f"USER {word(name)}"
+
+    def restore_user(self) -> Iterator[str]:
+        yield from self.switch_user(self.runtime_user)
+
+    def run(self, op: Exec) -> str:
+        mounts = []
+        if op.tools:
+            mounts.append(f"type=bind,from={TOOLS_STAGE},target={TOOLS_DIR}")
+        if op.files is not None:
+            mounts.append(f"type=bind,source={op.files},target={FILES_DIR},rw")
+        if op.cache is not None:
+            mounts.append(
+                f"type=cache,id=imagebuilder-{op.cache},target={CACHE_DIR}"
+                + (",sharing=locked" if op.cache == "apt" else "")
+            )
+        secrets = [(mount.id, mount.target) for mount in op.secrets]
+        if self.site and op.network:
+            secrets.append((SITE_SECRET, SITE_FILE))
+        if self.ca and op.network:
+            secrets.append((CA_SECRET, CA_FILE))
+        mounts += [f"type=secret,id={name},target={target},mode=0444,required=true" for name, target in secrets]
+        script = render_template(
+            "steps/entry.sh.j2",
+            body=render_template(op.template, tools=TOOLS_DIR, files=op.files and FILES_DIR, cache=CACHE_DIR, **dict(op.values)),
+            secrets=op.secrets,
+            site=SITE_FILE if self.site and op.network else None,
+        )
+        delimiter, body = heredoc(script)
+        flags = "".join(f"--mount={mount} \\\n    " for mount in mounts)
+        return f"RUN {flags}<<'{delimiter}'\n{body}{delimiter}"
+
+
+def _comment(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,77 @@
+"""Which secrets an image needs, under which ids its steps mount them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from imagebuilder.plan.ops import RUN_DIR, SecretMount
+from imagebuilder.spec.credential import Credential, Index
+from imagebuilder.spec.image import Image
+from imagebuilder.spec.layers import AptPackages, Commands, PipOptions
+from imagebuilder.spec.secret import Secret
+
+
+@dataclass(frozen=True)
+class IndexPassword:
+    """The credentials of an index URL in a spec, as the build gets them."""
+
+    index: Index
+    part: str
+
+    @property
+    def value(self) -> str:
+        """The user name or the password."""
+        assert isinstance(self.index.credential, Credential)
+        return self.index.credential.username if self.part == "username" else self.index.credential.password
+
+
+Need = Secret | IndexPassword
+
+
+def secret_id(secret: Secret) -> str:
+    """The id a secret is mounted under: readable, and unique by key and group."""
+    text = f"{secret.group}/{secret.key}" if secret.group else secret.key
+    slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    return f"{slug}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def secret_mounts(secrets: tuple[Secret, ...]) -> tuple[SecretMount, ...]:
+    """How a step sees the secrets it asked for: in the file it named, or in one below /run for the variable's sake."""
+    return tuple(
+        SecretMount(secret_id(secret), secret.mount or f"{RUN_DIR}/secrets/{secret_id(secret)}", secret.variable)
+        for secret in secrets
+    )
+
+
+def index_name(index: Index) -> str:
+    """A name for an index with credentials, which uv looks its variables up by."""
+    return f"index{hashlib.sha256(index.url.encode()).hexdigest()[:8]}"
+
+
+def index_mounts(options: PipOptions) -> tuple[SecretMount, ...]:
+    """How a step sees the credentials of its indexes: as the variables that uv reads for a named index."""
+    mounts = []
+    for index in dict.fromkeys(options.indexes):
+        if index.credential is not None:
+            name = index_name(index)
+            for part in ("username", "password"):
+                target = f"{RUN_DIR}/secrets/{name}-{part}"
+                mounts.append(SecretMount(f"{name}-{part}", target, f"UV_INDEX_{name.upper()}_{part.upper()}"))
+    return tuple(mounts)
+
+
+def needs(image: Image) -> dict[str, Need]:
+    """Every secret that building an image needs, by its id."""
+    found: dict[str, Need] = {}
+    for part in (image.base, *image.layers):
+        options = getattr(part, "options", None)
+        if isinstance(options, PipOptions):
+            found.update({secret_id(secret): secret for secret in options.secret_mounts})
+            for index in options.indexes:
+                if index.credential is not None:
+                    found.update({f"{index_name(index)}-{p}": IndexPassword(index, p) for p in ("username", "password")})
+        if isinstance(part, (AptPackages, Commands)):
+            found.update({secret_id(secret): secret for secret in part.secret_mounts})
+    return found

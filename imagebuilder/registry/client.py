@@ -1,0 +1,331 @@
+"""Reading and writing one registry after another: `Client`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, final
+
+from imagebuilder.errors import RegistryError, VerificationError
+from imagebuilder.registry import media_types, scope
+from imagebuilder.registry.answer import API_HEADER, Failure
+from imagebuilder.registry.clock import Clock, SystemClock
+from imagebuilder.registry.descriptor import Descriptor, Verifier, digest_like, is_digest, parse_platform
+from imagebuilder.registry.manifest import Manifest
+from imagebuilder.registry.mirror import Mirrors
+from imagebuilder.registry.session import Call, Session
+from imagebuilder.registry.settings import RegistrySettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from imagebuilder.registry.connection import Response
+    from imagebuilder.registry.credentials import Credentials
+    from imagebuilder.registry.upload import Progress, PushAccess, Source, UploadSession
+    from imagebuilder.spec.platform import Platform
+    from imagebuilder.spec.reference import Reference
+
+MANIFEST_LIMIT = 4 << 20  # OCI distribution-spec "Pushing Manifests": registries take at least 4 MiB
+CONFIG_LIMIT = 8 << 20
+_ACCEPT = f"Accept: {media_types.ACCEPT}\r\n"
+_ACCEPT_BLOB = "Accept: */*\r\n"
+_DOWNLOADS = 2  # a damaged download is repeated once
+_LOOKING = "looking for a blob of"
+
+
+@final
+class Client:
+    """Asks registries; safe for many threads, closes its connections as a context manager.
+
+    Nothing is read from the environment: settings and credentials are given, and anonymous without.
+    """
+
+    def __init__(
+        self,
+        settings: RegistrySettings | None = None,
+        credentials: Credentials | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.settings = settings or RegistrySettings()
+        self.session = Session(self.settings, credentials, clock or SystemClock())
+        self._mirrors = Mirrors(self.settings, self.session.clock)
+        self._platforms: dict[str, Platform | None] = {}
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.session.close()
+
+    def resolve(self, ref: Reference, *, mirrors: bool = True) -> Descriptor | None:
+        """The digest, media type and size behind a tag, by HEAD; None where the registry says there is none.
+
+        Raises:
+            RegistryError: it could not say.
+        """
+        if not mirrors:
+            return self._resolve(ref)
+        return self._mirrors.ask(ref, self._resolve)
+
+    def manifest(self, ref: Reference) -> Manifest:
+        """A manifest or index, its digest verified.
+
+        Raises:
+            RegistryError: with status 404 where there is none; it could not say, or sent what has another digest.
+        """
+        found = self.find_manifest(ref)
+        if found is None:
+            raise RegistryError(f"{ref} does not exist", hint="check the name and the tag", status=404)
+        return found
+
+    def find_manifest(self, ref: Reference, *, mirrors: bool = True) -> Manifest | None:
+        """As `manifest`, with None where the registry says there is none."""
+        if not mirrors:
+            return self._find_manifest(ref)
+        return self._mirrors.ask(ref, self._find_manifest)
+
+    def platform_of(self, ref: Reference, manifest: Manifest) -> Platform | None:
+        """The platform of a single image, from its config, which is asked for once for each digest.
+
+        Raises:
+            RegistryError: the config could not be read.
+        """
+        config = manifest.config
+        if config is None or config.media_type not in media_types.CONFIGS:
+            return None
+        if config.digest not in self._platforms:
+            if config.size > CONFIG_LIMIT:
+                raise RegistryError(
+                    f"the config {config.digest} of {ref} has {config.size} bytes, more than any image's"
+                )
+            content = self.blob(ref, config)
+            try:
+                self._platforms[config.digest] = parse_platform(json.loads(content))
+            except (ValueError, RecursionError):
+                raise RegistryError(f"the config {config.digest} of {ref} is not JSON") from None
+        return self._platforms[config.digest]
+
+    def blob(self, ref: Reference, descriptor: Descriptor) -> bytes:
+        """A small blob, digest and size verified.
+
+        Raises:
+            RegistryError: with status 404 where there is none; it could not say, or sent other bytes twice.
+        """
+        failure: Exception | None = None
+        for _ in range(_DOWNLOADS):
+            try:
+                return b"".join(self.stream_blob(ref, descriptor))
+            except (VerificationError, OSError) as error:  # noqa: PERF203 - two rounds
+                failure = error
+        raise RegistryError(f"reading {descriptor.digest} of {ref.name} failed: {failure}") from failure
+
+    def stream_blob(self, ref: Reference, descriptor: Descriptor) -> Iterator[bytes]:
+        """A blob in pieces; the last one comes only where digest and size of all are right.
+
+        Raises:
+            RegistryError: it could not say, or with status 404 that there is none.
+            VerificationError: other bytes came than asked for.
+            OSError: the connection broke on the way.
+        """
+        response = self._mirrors.ask(ref, lambda place, attempts: self._open_blob(place, descriptor, attempts))
+        if response is None:
+            raise RegistryError(f"{ref.name} has no blob {descriptor.digest}", status=404)
+        verifier = Verifier(descriptor.digest, descriptor.size)
+        held = b""
+        try:
+            for piece in response.stream():
+                verifier.update(piece)
+                if verifier.seen > descriptor.size:
+                    break
+                if held:
+                    yield held
+                held = piece
+        finally:
+            response.close()
+        verifier.finish(f"{ref.registry} sent a damaged blob of {ref.name}")
+        if held:
+            yield held
+
+    def has_blob(self, ref: Reference, digest: str) -> bool:
+        """Whether a repository has a blob; mirrors are not asked, since this comes before pushing.
+
+        Raises:
+            RegistryError: the registry could not say.
+        """
+        call = Call(
+            "HEAD", ref, f"{ref.repository}/blobs/{digest}", scope.push(ref.repository), "looking for a blob of"
+        )
+        response = self.session.send(call)
+        response.discard()
+        if response.status == 200:
+            return True
+        failure = self.session.failure(response)
+        if failure.status in (404, 405):  # what cannot be asked is pushed
+            return False
+        return self.session.refuse(call, failure)
+
+    def mount_blob(self, ref: Reference, digest: str, source: str) -> UploadSession | None:
+        """Take a blob over from the repository `source` of the same registry; None where that worked.
+
+        Raises:
+            DeniedError: we may not mount from there.
+            RegistryError: the registry could not.
+        """
+        from imagebuilder.registry import upload  # noqa: PLC0415 - checks do not pay for pushes
+
+        return upload.mount(self.session, ref, digest, source)
+
+    def upload_blob(
+        self,
+        ref: Reference,
+        descriptor: Descriptor,
+        source: Source,
+        *,
+        progress: Progress | None = None,
+        begun: UploadSession | None = None,
+    ) -> None:
+        """Upload a blob; `source` opens it anew each time, `begun` is a place that `mount_blob` gave.
+
+        Raises:
+            PushError: the source is not what its descriptor promises, or the registry refuses it.
+            RegistryError: the registry could not.
+        """
+        from imagebuilder.registry import upload  # noqa: PLC0415 - checks do not pay for pushes
+
+        upload.upload(self.session, ref, descriptor, source, progress=progress, begun=begun)
+
+    def put_manifest(self, ref: Reference, raw: bytes, media_type: str) -> str:
+        """Put a manifest under the tag or digest of `ref`, and return its digest.
+
+        Raises:
+            PushError: the registry refuses it.
+            RegistryError: the registry could not.
+        """
+        from imagebuilder.registry import manifest_put  # noqa: PLC0415 - checks do not pay for pushes
+
+        return manifest_put.put_manifest(self, ref, raw, media_type)
+
+    def can_push(self, ref: Reference) -> PushAccess:
+        """Whether we may push to a repository: an upload is begun and cancelled.
+
+        Raises:
+            RegistryError: the registry could not say.
+        """
+        from imagebuilder.registry import upload  # noqa: PLC0415 - checks do not pay for pushes
+
+        return upload.can_push(self.session, ref)
+
+    def tags(self, ref: Reference) -> list[str]:
+        """All tags of a repository, in the registry's order.
+
+        Raises:
+            RegistryError: it could not say, or with status 404 that it knows no such repository.
+        """
+        call = Call("GET", ref, f"{ref.repository}/tags/list", scope.pull(ref.repository), "listing the tags of")
+        found: dict[str, None] = {}
+        deadline = self.session.deadline()
+        while True:
+            response = self.session.send(call, deadline)
+            if response.status != 200:
+                failure = self.session.failure(response)
+                if failure.status == 404 and failure.from_registry:
+                    raise RegistryError(f"{ref.name} does not exist", status=404, codes=failure.codes)
+                self.session.refuse(call, failure)
+            try:
+                listed = json.loads(response.read(MANIFEST_LIMIT)).get("tags") or ()  # Nexus says null
+            except (OSError, ValueError, AttributeError) as error:
+                raise RegistryError(f"listing the tags of {ref.name} failed: {error}") from error
+            before = len(found)
+            found.update(dict.fromkeys(tag for tag in listed if isinstance(tag, str)))
+            link = response.headers.get("link", "")
+            following = link.partition("<")[2].partition(">")[0]
+            if not following or 'rel="next"' not in link.replace("rel=next", 'rel="next"') or len(found) == before:
+                return list(found)
+            request = self.session.request(call, ref)
+            call = call._replace(target=self.session.transport.follow(request, request.location, following))
+
+    def _resolve(self, ref: Reference, attempts: int | None = None) -> Descriptor | None:
+        call = _manifest_call("HEAD", ref, attempts)
+        response = self.session.send(call)
+        headers = response.headers
+        digest = headers.get("docker-content-digest", "")
+        media_type = headers.get("content-type", "").partition(";")[0].strip()
+        length = headers.get("content-length", "")
+        if response.status == 200 and is_digest(digest) and length.isdigit():
+            if ref.digest and ref.digest.partition(":")[0] == digest.partition(":")[0] and digest != ref.digest:
+                raise RegistryError(f"{ref.registry} answered {digest} when asked for {ref}")
+            return Descriptor(media_type, digest, int(length))
+        if response.status == 404 and API_HEADER in headers:
+            return None
+        if response.status not in (200, 400, 404, 405):
+            self.session.refuse(call, self.session.failure(response))
+        found = self._find_manifest(ref, attempts)  # an odd answer to HEAD: the whole manifest decides
+        return found.descriptor if found else None
+
+    def _find_manifest(self, ref: Reference, attempts: int | None = None) -> Manifest | None:
+        call = _manifest_call("GET", ref, attempts)
+        problem = ""
+        for _ in range(_DOWNLOADS):
+            response = self.session.send(call)
+            if response.status != 200:
+                failure = self.session.failure(response)
+                if failure.status == 404 and is_absence(failure):
+                    return None
+                self.session.refuse(call, failure, _hint(failure))
+            try:
+                raw = response.read(MANIFEST_LIMIT)
+            except OSError as error:
+                problem = str(error)
+                continue
+            media_type = response.headers.get("content-type", "").partition(";")[0].strip()
+            try:
+                manifest = Manifest.of(raw, media_type if "manifest" in media_type or "index" in media_type else None)
+            except ValueError:
+                kind = media_type or "no media type"
+                raise RegistryError(
+                    f"reading {ref} failed: {ref.registry} answered 200 with {kind}, which is no manifest",
+                    hint=f"check that {ref.registry} is a registry and no portal or proxy answers in its place",
+                ) from None
+            said = ref.digest or response.headers.get("docker-content-digest", "")
+            if not is_digest(said) or digest_like(said, raw) == said:
+                return manifest if not ref.digest else Manifest(raw, manifest.media_type, ref.digest)
+            problem = f"the bytes have digest {manifest.digest}, not {said}"
+        raise RegistryError(f"reading {ref} failed: {ref.registry} sent a damaged manifest: {problem}")
+
+    def _open_blob(self, ref: Reference, descriptor: Descriptor, attempts: int | None) -> Response | None:
+        call = Call(
+            "GET",
+            ref,
+            f"{ref.repository}/blobs/{descriptor.digest}",
+            scope.pull(ref.repository),
+            "reading a blob of",
+            _ACCEPT_BLOB,
+            attempts=attempts,
+        )
+        response = self.session.send(call)
+        if response.status == 200:
+            return response
+        failure = self.session.failure(response)
+        if failure.status == 404 and is_absence(failure):
+            return None
+        return self.session.refuse(call, failure)
+
+
+def is_absence(failure: Failure) -> bool:
+    """Whether a 404 proves that something is not there: it comes from a registry, and not for want of an endpoint."""
+    return failure.from_registry and "UNSUPPORTED" not in failure.codes
+
+
+def _manifest_call(method: str, ref: Reference, attempts: int | None) -> Call:
+    target = f"{ref.repository}/manifests/{ref.target}"
+    return Call(method, ref, target, scope.pull(ref.repository), "reading", _ACCEPT, attempts=attempts)
+
+
+def _hint(failure: Failure) -> str | None:
+    return None if failure.from_registry else "the answer does not come from a registry; check its name and the proxies"

@@ -1,0 +1,608 @@
+"""What a container image contains, as a value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Concatenate, ParamSpec
+
+from imagebuilder.errors import InvalidReferenceError, SpecError
+from imagebuilder.spec import arguments
+from imagebuilder.spec.arguments import StrPath
+from imagebuilder.spec.base import Base, DebianBase, DockerfileBase, NamedBase, ReferenceBase, ScriptBase
+from imagebuilder.spec.credential import Index, has_credentials, mask
+from imagebuilder.spec.layers import (
+    AptPackages,
+    Commands,
+    Entrypoint,
+    EnvVars,
+    InstallMode,
+    Labels,
+    Layer,
+    PipOptions,
+    PipPackages,
+    PoetryProject,
+    PyLock,
+    Requirements,
+    SourceFile,
+    SourceFolder,
+    User,
+    UvProject,
+    Wheels,
+    Workdir,
+)
+from imagebuilder.spec.platform import LINUX_AMD64, Platform
+from imagebuilder.spec.python_version import python_version as parse_python
+from imagebuilder.spec.python_version import running
+from imagebuilder.spec.reference import Reference
+from imagebuilder.spec.secret import Secret, SecretRequest, secrets_from
+from imagebuilder.spec.value import Value
+
+if TYPE_CHECKING:
+    from typing import Any
+
+P = ParamSpec("P")
+PlatformRequest = str | Platform | Sequence[str | Platform]
+PythonRequest = str | tuple[int, int]
+IndexUrls = str | Sequence[str]
+
+# A requirement (PEP 508) as far as its shape: a name with extras, then versions or a URL, then a marker; or a URL.
+_REQUIREMENT = (
+    r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\s*(?:\[[A-Za-z0-9._,\s-]*\])?\s*"
+    r"(?:\(?(?:\s*(?:~=|===?|!=|<=|>=|<|>)\s*[A-Za-z0-9._*+!-]+\s*,?)*\)?|@\s*\S+)\s*(?:;.*)?\Z"
+)
+_DIRECT_URL = r"(?:git\+|hg\+|svn\+|bzr\+)?(?:https?|ssh|git)://\S+\Z"
+# Debian policy 5.6.1 and apt-get(8): a name, an architecture, then =version, /suite or a trailing + or -.
+_APT = r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9-]+)?(?:=[A-Za-z0-9.+:~-]+|/[A-Za-z0-9._-]+)?\Z"
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_.-]*\Z"
+_USER = r"[a-z_][a-z0-9_-]{0,31}\Z"
+
+
+class Image(Value):
+    """A container image: a base, layers on it, and where it is published.
+
+    Every `with_*` method returns a new image. Make one with a `from_*` method, read `identifier` and `uri`, build it
+    with `imagebuild build` or `imagebuilder.build`.
+    """
+
+    base: Base
+    name: str | None = None
+    registry: str | None = None
+    registry_secret: Secret | None = None
+    platforms: tuple[Platform, ...] = (LINUX_AMD64,)
+    layers: tuple[Layer, ...] = ()
+    ignore_files: tuple[str, ...] = ()
+
+    # -- where an image starts ---------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_debian_base(
+        cls,
+        python_version: PythonRequest | None = None,
+        *,
+        name: str | None = None,
+        registry: str | None = None,
+        registry_secret: str | Secret | None = None,
+        platform: PlatformRequest | None = None,
+        install_sdk: bool = False,
+    ) -> Image:
+        """Start from a slim Debian with Python, by default of the running interpreter's minor version.
+
+        The image runs as the user `app` in `/app`, with the virtual environment `/opt/venv` first on PATH.
+        """
+        if install_sdk:
+            raise SpecError("install_sdk=True: this release ships no task SDK", hint="leave install_sdk out")
+        version = running() if python_version is None else parse_python(python_version)
+        return _published(cls(DebianBase(version)), name, registry, registry_secret, platform)
+
+    @classmethod
+    def from_base(
+        cls,
+        image_uri: str,
+        *,
+        name: str | None = None,
+        registry: str | None = None,
+        registry_secret: str | Secret | None = None,
+        platform: PlatformRequest | None = None,
+    ) -> Image:
+        """Start from any image; its user, working directory and settings are kept.
+
+        A layer that installs Python packages makes `/opt/venv` from the base's own Python.
+        """
+        uri = arguments.line(image_uri, "from_base()", 'Image.from_base("python:3.11-slim")')
+        Reference.parse(uri)
+        return _published(cls(ReferenceBase(uri)), name, registry, registry_secret, platform)
+
+    @classmethod
+    def from_dockerfile(
+        cls,
+        file: StrPath,
+        registry: str | None = None,
+        name: str | None = None,
+        platform: PlatformRequest | None = None,
+        context: StrPath | None = None,
+        *,
+        registry_secret: str | Secret | None = None,
+    ) -> Image:
+        """Build a Dockerfile of your own; `context` is its folder by default. No layers may follow."""
+        example = 'Image.from_dockerfile("Dockerfile")'
+        base = DockerfileBase(
+            arguments.path(file, "from_dockerfile()", example),
+            None if context is None else arguments.path(context, "from_dockerfile()", example),
+        )
+        return _published(cls(base), name, registry, registry_secret, platform)
+
+    @classmethod
+    def from_uv_script(
+        cls,
+        script: StrPath,
+        *,
+        name: str | None = None,
+        registry: str | None = None,
+        registry_secret: str | Secret | None = None,
+        python_version: PythonRequest | None = None,
+        index_url: str | None = None,
+        extra_index_urls: IndexUrls | None = None,
+        pre: bool = False,
+        extra_args: str | None = None,
+        platform: PlatformRequest | None = None,
+        secret_mounts: SecretRequest | None = None,
+    ) -> Image:
+        """Start from what a script's PEP 723 block asks for; the script itself is not part of the image.
+
+        Without `python_version`, `requires-python` decides: the running interpreter's minor version where it is
+        admitted, else the lowest that is.
+        """
+        base = ScriptBase(
+            arguments.path(script, "from_uv_script()", 'Image.from_uv_script("script.py")'),
+            None if python_version is None else parse_python(python_version),
+            _options("from_uv_script()", index_url, extra_index_urls, pre, extra_args, secret_mounts),
+        )
+        return _published(cls(base), name, registry, registry_secret, platform)
+
+    @classmethod
+    def from_ref_name(cls, name: str = "default") -> Image:
+        """Start from the image that the configuration names, under `[tool.imagebuilder.images]`."""
+        return cls(NamedBase(arguments.line(name, "from_ref_name()", 'Image.from_ref_name("default")')))
+
+    # -- Python packages ---------------------------------------------------------------------------------------------
+
+    def with_pip_packages(
+        self,
+        *packages: str,
+        index_url: str | None = None,
+        extra_index_urls: IndexUrls | None = None,
+        pre: bool = False,
+        extra_args: str | None = None,
+        secret_mounts: SecretRequest | None = None,
+    ) -> Image:
+        """Install Python packages by requirement, such as `"numpy"` or `"scipy==1.10.0"`."""
+        at = "with_pip_packages()"
+        names = arguments.strings(packages, at, 'with_pip_packages("numpy", "scipy==1.10.0")')
+        for item in names:
+            _check_requirement(item, at)
+        options = _options(at, index_url, extra_index_urls, pre, extra_args, secret_mounts)
+        return self._with(PipPackages(tuple(item.strip() for item in names), options))
+
+    def with_requirements(
+        self,
+        file: StrPath,
+        index_url: str | None = None,
+        extra_index_urls: IndexUrls | None = None,
+        pre: bool = False,
+        extra_args: str | None = None,
+        secret_mounts: SecretRequest | None = None,
+    ) -> Image:
+        """Install what a requirements file lists, and the files it includes with `-r` and `-c`."""
+        at = "with_requirements()"
+        options = _options(at, index_url, extra_index_urls, pre, extra_args, secret_mounts)
+        return self._with(Requirements(arguments.path(file, at, 'with_requirements("requirements.txt")'), options))
+
+    def with_uv_project(
+        self,
+        pyproject_file: StrPath,
+        uvlock: StrPath | None = None,
+        index_url: str | None = None,
+        extra_index_urls: IndexUrls | None = None,
+        pre: bool = False,
+        extra_args: str | None = None,
+        secret_mounts: SecretRequest | None = None,
+        project_install_mode: InstallMode = "dependencies_only",
+    ) -> Image:
+        """Install a uv project's locked dependencies, and the project too with `"install_project"`.
+
+        `uvlock` is found beside the project or at the root of its workspace by default.
+        """
+        at = "with_uv_project()"
+        example = 'with_uv_project("pyproject.toml")'
+        return self._with(
+            UvProject(
+                _pyproject(pyproject_file, at, example),
+                None if uvlock is None else arguments.path(uvlock, at, example),
+                _install_mode(project_install_mode, at),
+                _options(at, index_url, extra_index_urls, pre, extra_args, secret_mounts),
+            )
+        )
+
+    def with_pylock(
+        self,
+        file: StrPath,
+        *,
+        index_url: str | None = None,
+        extra_index_urls: IndexUrls | None = None,
+        extra_args: str | None = None,
+        secret_mounts: SecretRequest | None = None,
+    ) -> Image:
+        """Install what a lock file (PEP 751, `pylock.toml`) lists."""
+        at = "with_pylock()"
+        options = _options(at, index_url, extra_index_urls, False, extra_args, secret_mounts)
+        return self._with(PyLock(arguments.path(file, at, 'with_pylock("pylock.toml")'), options))
+
+    def with_poetry_project(
+        self,
+        pyproject_file: StrPath,
+        poetry_lock: StrPath | None = None,
+        extra_args: str | None = None,
+        secret_mounts: SecretRequest | None = None,
+        project_install_mode: InstallMode = "dependencies_only",
+    ) -> Image:
+        """Install a Poetry project's locked dependencies, and the project too with `"install_project"`."""
+        at = "with_poetry_project()"
+        example = 'with_poetry_project("pyproject.toml")'
+        return self._with(
+            PoetryProject(
+                _pyproject(pyproject_file, at, example),
+                None if poetry_lock is None else arguments.path(poetry_lock, at, example),
+                _install_mode(project_install_mode, at),
+                _options(at, None, None, False, extra_args, secret_mounts),
+            )
+        )
+
+    def with_wheels(
+        self,
+        *paths: StrPath,
+        index_url: str | None = None,
+        extra_index_urls: IndexUrls | None = None,
+        extra_args: str | None = None,
+        secret_mounts: SecretRequest | None = None,
+    ) -> Image:
+        """Install wheel files, or every wheel of a folder, with what they depend on."""
+        at = "with_wheels()"
+        given: tuple[StrPath, ...] = tuple(paths[0]) if len(paths) == 1 and isinstance(paths[0], (list, tuple)) else paths
+        if not given:
+            raise SpecError(f"{at} needs a wheel or a folder of wheels", hint='write with_wheels("./dist")')
+        options = _options(at, index_url, extra_index_urls, False, extra_args, secret_mounts)
+        return self._with(Wheels(tuple(arguments.path(item, at, 'with_wheels("./dist")') for item in given), options))
+
+    # -- the system --------------------------------------------------------------------------------------------------
+
+    def with_apt_packages(self, *packages: str, secret_mounts: SecretRequest | None = None) -> Image:
+        """Install Debian packages by name, such as `"git"` or `"curl=7.88.1-10"`."""
+        at = "with_apt_packages()"
+        names = arguments.strings(packages, at, 'with_apt_packages("git", "curl")')
+        for item in names:
+            if not re.match(_APT, item):
+                raise SpecError(
+                    f"{at}: {item!r} is not the name of a Debian package",
+                    hint='write one name each, with_apt_packages("git", "curl"); shell goes into with_commands([...])',
+                )
+        return self._with(AptPackages(names, secrets_from(secret_mounts, at)))
+
+    def with_commands(self, commands: Sequence[str], secret_mounts: SecretRequest | None = None) -> Image:
+        """Run shell commands, each a step of its own; as root until `with_user`."""
+        at = "with_commands()"
+        example = 'with_commands(["make install"])'
+        if isinstance(commands, str):
+            raise SpecError(f"{at} takes a list of commands, not one string", hint=f"write with_commands([{commands!r}])")
+        return self._with(Commands(arguments.strings(commands, at, example), secrets_from(secret_mounts, at)))
+
+    def with_user(self, name: str, uid: int | None = None) -> Image:
+        """Run later commands and the container as this user, made where missing; `"root"` is allowed."""
+        at = "with_user()"
+        checked = arguments.line(name, at, 'with_user("worker")')
+        if not re.match(_USER, checked):
+            raise SpecError(
+                f"{at}: {checked!r} is not a user name",
+                hint='write with_user("worker", uid=1001)' if checked[:1].isdigit() else 'write with_user("worker")',
+            )
+        if uid is not None and (type(uid) is not int or not 0 <= uid < 2**31):
+            raise SpecError(f"{at}: {uid!r} is not a user id", hint=f'write with_user("{checked}", uid=1001)')
+        if (checked == "root") != (uid == 0) and uid is not None:
+            raise SpecError(f"{at}: uid 0 is root and only root, not {checked!r} with uid={uid}")
+        return self._with(User(checked, uid))
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def with_source_folder(
+        self,
+        src: StrPath,
+        dst: StrPath | None = None,
+        ignore: Sequence[str] = (),
+        copy_contents_only: bool = False,
+    ) -> Image:
+        """Copy what is in a folder to `dst`.
+
+        Without `dst` it lands in a folder of the same name in the working directory, or, with
+        `copy_contents_only`, in the working directory itself.
+        """
+        at = "with_source_folder()"
+        source = arguments.path(src, at, 'with_source_folder("./my_code", "/app")')
+        if isinstance(ignore, str):
+            raise SpecError(f"{at}: ignore takes a list of patterns", hint=f"write ignore=[{ignore!r}]")
+        patterns = arguments.strings(ignore, at, 'with_source_folder("./my_code", ignore=["*.csv"])') if ignore else ()
+        if dst is not None:
+            target = arguments.destination(dst, at).rstrip("/") or "/"
+        elif copy_contents_only:
+            target = "."
+        else:
+            target = re.split(r"[/\\]", source)[-1]
+            if target in ("", ".", ".."):
+                raise SpecError(
+                    f"{at}: {source!r} has no name to give to the folder in the image",
+                    hint=f'write with_source_folder({source!r}, "/app") or copy_contents_only=True',
+                )
+        return self._with(SourceFolder(source, target, patterns))
+
+    def with_source_file(self, src: StrPath | Sequence[StrPath], dst: StrPath = ".") -> Image:
+        """Copy a file, or a list of files, to `dst`.
+
+        A `dst` that ends with a slash, is `.`, or is a folder of the image holds them under their own names;
+        any other is the file's new path.
+        """
+        at = "with_source_file()"
+        target = arguments.destination(dst, at)
+        items: Sequence[StrPath] = src if isinstance(src, (list, tuple)) else [src]  # type: ignore[list-item]
+        sources = [arguments.path(item, at, 'with_source_file("config.yml", "/app/config.yml")') for item in items]
+        names = [re.split(r"[/\\]", source)[-1] for source in sources]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise SpecError(f"{at}: several files are named {', '.join(repeated)} and would overwrite each other")
+        if len(sources) > 1 and target != "." and not target.endswith("/"):
+            target += "/"
+        image = self
+        for source, name in zip(sources, names, strict=True):
+            image = image._with(SourceFile(source, target, name))
+        return image
+
+    def with_dockerignore(self, file: StrPath) -> Image:
+        """Leave out of every source folder what a file in `.dockerignore` syntax says; `!` takes back in."""
+        path = arguments.path(file, "with_dockerignore()", 'with_dockerignore(".dockerignore")')
+        return self.replace(ignore_files=(*self.ignore_files, path))
+
+    # -- settings ----------------------------------------------------------------------------------------------------
+
+    def with_env_vars(self, env_vars: Mapping[str, str]) -> Image:
+        """Set environment variables of the image; values are literal, `$` included."""
+        at = "with_env_vars()"
+        pairs = _pairs(env_vars, at, 'with_env_vars({"MODE": "fast"})')
+        for key in pairs:
+            if not re.match(_VARIABLE, key):
+                raise SpecError(f"{at}: {key!r} is not a variable name", hint='write with_env_vars({"MODE": "fast"})')
+        if not pairs:
+            return self
+        if self.layers and isinstance(self.layers[-1], EnvVars):
+            merged = dict(self.layers[-1].variables) | pairs
+            return self.replace(layers=(*self.layers[:-1], EnvVars(tuple(sorted(merged.items())))))
+        return self._with(EnvVars(tuple(sorted(pairs.items()))))
+
+    def with_labels(self, labels: Mapping[str, str]) -> Image:
+        """Set labels of the image."""
+        at = "with_labels()"
+        pairs = _pairs(labels, at, 'with_labels({"team": "search"})')
+        for key in pairs:
+            if not key or key.startswith(LABEL_PREFIX):
+                raise SpecError(
+                    f"{at}: {key!r} is not a label of yours", hint=f"names under {LABEL_PREFIX} are written by the build"
+                )
+        if not pairs:
+            return self
+        if self.layers and isinstance(self.layers[-1], Labels):
+            merged = dict(self.layers[-1].labels) | pairs
+            return self.replace(layers=(*self.layers[:-1], Labels(tuple(sorted(merged.items())))))
+        return self._with(Labels(tuple(sorted(pairs.items()))))
+
+    def with_workdir(self, workdir: StrPath) -> Image:
+        """Set the working directory, made where missing."""
+        path = arguments.destination(workdir, "with_workdir()").rstrip("/") or "/"
+        return self._with(Workdir(path))
+
+    def with_entrypoint(self, *args: str) -> Image:
+        """Set what the container runs, as arguments; a list works too, and an empty one clears the base's."""
+        if args and not (len(args) == 1 and not isinstance(args[0], str) and not args[0]):
+            checked = arguments.strings(args, "with_entrypoint()", 'with_entrypoint("python", "-m", "app")')
+        else:
+            checked = ()
+        return self._with(Entrypoint(checked))
+
+    # -- the value ---------------------------------------------------------------------------------------------------
+
+    def clone(
+        self,
+        *,
+        name: str | None = None,
+        registry: str | None = None,
+        registry_secret: str | Secret | None = None,
+        python_version: PythonRequest | None = None,
+        platform: PlatformRequest | None = None,
+    ) -> Image:
+        """The same image with another name, registry, Python version or platform."""
+        image = self
+        if python_version is not None:
+            match self.base:
+                case DebianBase() | ScriptBase():
+                    image = image.replace(base=self.base.replace(python_version=parse_python(python_version)))
+                case _:
+                    raise SpecError(
+                        "clone(python_version=...): this image's Python is its base's",
+                        hint="start from Image.from_debian_base(python_version=...)",
+                    )
+        return _published(image, name, registry, registry_secret, platform)
+
+    def pipe(
+        self, function: Callable[Concatenate[Image, P], Image], *args: P.args, **kwargs: P.kwargs
+    ) -> Image:
+        """Apply a recipe: `image.pipe(with_team_tools, version=2)` is `with_team_tools(image, version=2)`."""
+        result = function(self, *args, **kwargs)
+        if not isinstance(result, Image):
+            name = getattr(function, "__name__", repr(function))
+            raise SpecError(f"pipe(): {name} returned {result!r}, not an Image", hint="return the image it made")
+        return result
+
+    @property
+    def identifier(self) -> str:
+        """The content address of what this image means; reads the files it names."""
+        from imagebuilder.api import identify_image
+
+        return identify_image(self).identity.identifier
+
+    @property
+    def uri(self) -> str:
+        """Where the image is published: `registry/name:identifier`, or the base's reference where nothing was added."""
+        if isinstance(self.base, ReferenceBase) and not self.layers:
+            return self.base.reference
+        from imagebuilder.api import identify_image
+
+        return identify_image(self).uri
+
+    def reference_for(self, identifier: str) -> str:
+        """The `uri` under a known identifier."""
+        name = f"{self.name or DEFAULT_NAME}:{identifier}"
+        return f"{self.registry}/{name}" if self.registry else name
+
+    def __repr__(self) -> str:
+        from imagebuilder.spec.show import show_image
+
+        return show_image(self)
+
+    def _with(self, layer: Layer) -> Image:
+        if isinstance(self.base, DockerfileBase):
+            raise SpecError(
+                f"an image from a Dockerfile takes no layers, and this adds {layer.kind}",
+                hint="write it into the Dockerfile, or build that first and start from it with Image.from_base(...)",
+            )
+        return self.replace(layers=(*self.layers, layer))
+
+
+DEFAULT_NAME = "image"
+LABEL_PREFIX = "io.imagebuilder."
+
+
+def _published(
+    image: Image,
+    name: str | None,
+    registry: str | None,
+    registry_secret: str | Secret | None,
+    platform: PlatformRequest | None,
+) -> Image:
+    changes: dict[str, Any] = {}
+    if name is not None:
+        changes["name"] = arguments.line(name, "name", 'name="my-app"')
+    if registry is not None:
+        changes["registry"] = arguments.line(registry, "registry", 'registry="ghcr.io/team"').rstrip("/")
+    if registry_secret is not None:
+        secrets = secrets_from(registry_secret, "registry_secret")
+        changes["registry_secret"] = secrets[0]
+    if platform is not None:
+        changes["platforms"] = _platforms(platform)
+    image = image.replace(**changes) if changes else image
+    if name is not None or registry is not None:
+        _check_name(image)
+    return image
+
+
+def _check_name(image: Image) -> None:
+    text = f"{image.name or DEFAULT_NAME}"
+    try:
+        if ":" in text or "@" in text:
+            raise SpecError(f"name={text!r} has a tag; the tag is the identifier", hint='write name="my-app"')
+        reference = Reference.parse(f"{image.registry}/{text}" if image.registry else f"docker.io/x/{text}")
+    except InvalidReferenceError as error:
+        raise SpecError(
+            f"name={image.name!r}, registry={image.registry!r} make no image name: {error.message}",
+            hint='write name="my-app", registry="ghcr.io/team"',
+        ) from error
+    if reference.tag or reference.digest:
+        raise SpecError(f"registry={image.registry!r} is not a registry", hint='write registry="ghcr.io/team"')
+
+
+def _platforms(request: PlatformRequest) -> tuple[Platform, ...]:
+    items = (request,) if isinstance(request, (str, Platform)) else tuple(request)
+    if not items:
+        raise SpecError("platform is empty", hint='write platform="linux/amd64"')
+    split = [part for item in items for part in (item.split(",") if isinstance(item, str) else [item])]
+    return tuple(sorted({item if isinstance(item, Platform) else Platform.parse(item) for item in split}))
+
+
+def _options(
+    at: str,
+    index_url: str | None,
+    extra_index_urls: IndexUrls | None,
+    pre: bool,
+    extra_args: str | None,
+    secret_mounts: SecretRequest | None,
+) -> PipOptions:
+    extra = (extra_index_urls,) if isinstance(extra_index_urls, str) else tuple(extra_index_urls or ())
+    if extra_args is not None and not isinstance(extra_args, str):
+        raise SpecError(f"{at}: extra_args is one string", hint='write extra_args="--no-build-isolation"')
+    if has_credentials(extra_args or ""):
+        raise SpecError(
+            f"{at}: extra_args has credentials in {mask(extra_args or '')!r}",
+            hint="write the URL as index_url or extra_index_urls, or use secret_mounts",
+        )
+    import shlex
+
+    try:
+        words = tuple(shlex.split(arguments.line(extra_args or "", at, 'extra_args="--no-deps"')))
+    except ValueError as error:
+        raise SpecError(f"{at}: extra_args={extra_args!r} does not split into words: {error}") from error
+    return PipOptions(
+        index_url=None if index_url is None else Index.parse(index_url, f"{at} index_url"),
+        extra_index_urls=tuple(Index.parse(url, f"{at} extra_index_urls") for url in extra),
+        pre=bool(pre),
+        extra_args=words,
+        secret_mounts=secrets_from(secret_mounts, at),
+    )
+
+
+def _check_requirement(item: str, at: str) -> None:
+    shown = mask(item)
+    if has_credentials(item):
+        raise SpecError(
+            f"{at}: {shown!r} has credentials in it, which would stay in the image's history",
+            hint='take the URL\'s host from an index_url, or give the token with secret_mounts=[Secret("TOKEN")]',
+        )
+    if item.startswith("-"):
+        raise SpecError(f"{at}: {shown!r} is an option, not a package", hint=f"write extra_args={shown!r}")
+    if item.strip().startswith((".", "/", "~")) or item.strip().endswith((".whl", ".tar.gz")) and "://" not in item:
+        raise SpecError(
+            f"{at}: {shown!r} is a path of this machine",
+            hint="use with_wheels(...) for wheels, with_uv_project(...) for a project",
+        )
+    if "\n" in item or not (re.match(_REQUIREMENT, item.strip()) or re.match(_DIRECT_URL, item.strip())):
+        if " " in item.strip() and all(re.match(_REQUIREMENT, part) for part in item.split()):
+            hint = "write " + ", ".join(repr(part) for part in item.split())
+        else:
+            hint = 'write it as PEP 508 says: "numpy", "scipy==1.10.0", "pkg @ https://..."'
+        raise SpecError(f"{at}: {shown!r} is not a requirement", hint=hint)
+
+
+def _pyproject(file: StrPath, at: str, example: str) -> str:
+    return arguments.path(file, at, example)
+
+
+def _install_mode(mode: str, at: str) -> InstallMode:
+    if mode == "dependencies_only" or mode == "install_project":  # noqa: PLR1714 - mypy narrows this form only
+        return mode
+    raise SpecError(
+        f"{at}: {mode!r} is not an install mode",
+        hint='write project_install_mode="dependencies_only" or "install_project"',
+    )
+
+
+def _pairs(mapping: Mapping[str, str], at: str, example: str) -> dict[str, str]:
+    if not isinstance(mapping, Mapping):
+        raise SpecError(f"{at}: {mapping!r} is not a mapping", hint=f"write {example}")
+    return {
+        arguments.line(key, at, example): arguments.line(value, f"{at} {key!r}", example)
+        for key, value in mapping.items()
+    }

@@ -1,0 +1,1 @@
+"""The task SDK: not released yet; this distribution reserves its place in the workspace."""
