@@ -107,9 +107,13 @@ def run_build(
     push: bool | None = None,
     output: Output | None = None,
     on_event: Callable[[BuildEvent], None] | None = None,
+    on_output: Callable[[Output], None] | None = None,
     cancel: threading.Event | None = None,
 ) -> list[Result]:
-    """Build with a configuration: images that go to a registry, and images that stay here, each their way."""
+    """Build with a configuration: images that go to a registry, and images that stay here, each their way.
+
+    `on_output` is told each place that was chosen for some of the images.
+    """
     from imagebuilder.vault import Vault, site_is_usable
 
     emit = on_event or (lambda _event: None)
@@ -119,6 +123,8 @@ def run_build(
         site_is_usable(engine.site)
         results: dict[int, Result] = {}
         for target, numbers in _outputs(config, images, client, push, output):
+            if on_output is not None:
+                on_output(target)
             chosen = [images[number] for number in numbers]
             results.update(zip(numbers, engine.ensure(chosen, target, options, emit, cancel), strict=True))
     return [results[number] for number in range(len(images))]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
+from typing import TYPE_CHECKING
 
 from imagebuilder.errors import RegistryError, UnknownError
-from imagebuilder.outputs.docker import Docker
-from imagebuilder.registry.client import Client
-from imagebuilder.spec.platform import Platform
 from imagebuilder.spec.reference import Reference
+
+if TYPE_CHECKING:
+    from imagebuilder.outputs.docker import Docker
+    from imagebuilder.registry.client import Client
+    from imagebuilder.spec.platform import Platform
 
 
 class BaseUsers:

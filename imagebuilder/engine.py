@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from imagebuilder.bases import BaseUsers
-from imagebuilder.builders.events import BuildEvent, Emit, Finished, Progress, Warning
+from imagebuilder.builders.events import BuildEvent, Emit, Finished, Progress
+from imagebuilder.builders.events import Warning as BuildWarning
 from imagebuilder.builders.port import Builder, BuildRequest, Built
 from imagebuilder.builders.site import Site
 from imagebuilder.errors import UnknownError
-from imagebuilder.identity.identified import Identified
-from imagebuilder.identity.resolver import Resolver
-from imagebuilder.outputs.output import Output, Published, Push
+from imagebuilder.outputs.output import Load, Output, Published, Push
 from imagebuilder.plan.lower import lower, needs_base_user
-from imagebuilder.plan.ops import DockerfilePlan, Plan
 from imagebuilder.plan.secrets import needs
 from imagebuilder.registry.verdict import Absent, Present, Unknown, Verdict
-from imagebuilder.spec.image import Image
-from imagebuilder.vault import Vault
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from imagebuilder.bases import BaseUsers
+    from imagebuilder.identity.identified import Identified
+    from imagebuilder.identity.resolver import Resolver
+    from imagebuilder.plan.ops import DockerfilePlan, Plan
+    from imagebuilder.spec.image import Image
+    from imagebuilder.vault import Vault
 
 
 @dataclass(frozen=True)
@@ -95,9 +100,7 @@ class Engine:
 class _Work:
     """One `ensure`: what is there, what is built once for all who want it, and what is published where."""
 
-    def __init__(
-        self, engine: Engine, output: Output, options: Options, emit: Emit, cancel: threading.Event
-    ) -> None:
+    def __init__(self, engine: Engine, output: Output, options: Options, emit: Emit, cancel: threading.Event) -> None:
         self.engine, self.output, self.options, self.cancel = engine, output, options, cancel
         self._emit, self._lock = emit, threading.Lock()
         self.results: dict[int, Result] = {}
@@ -113,35 +116,46 @@ class _Work:
         match verdict:
             case Present(digest, platforms) if not self.options.force or item.is_plain_base:
                 self.done(number, item, Published(digest, tuple(map(str, platforms))), built=False, seconds=0.0)
-            case Unknown() if not (self.options.build_unknown or self._may_push(item, verdict)):
+            case Unknown() if item.is_plain_base or not self._build_unknown(item, verdict):
+                otherwise = "" if item.is_plain_base else ", or build all the same with --on-unknown build"
                 raise UnknownError(
                     f"{item.title}: could not find out whether {item.uri} exists: {verdict.reason}",
-                    hint=verdict.hint or "try again, or build all the same with --on-unknown build",
+                    hint=verdict.hint or f"try again{otherwise}",
                 )
-            case Absent(reason) if item.is_plain_base:
+            case Absent(reason) if item.is_plain_base and isinstance(self.output, (Push, Load)):
                 raise UnknownError(
                     f"{item.title}: the base image {item.uri} does not exist: {reason}",
-                    hint="check its name and tag",
+                    hint="check its name and tag" if isinstance(self.output, Push) else f"run docker pull {item.uri}",
                 )
             case _:
                 if isinstance(verdict, Unknown):
-                    self.emit(Warning(item.title, f"could not find out whether {item.uri} exists: {verdict.reason}"))
+                    self.emit(
+                        BuildWarning(item.title, f"could not find out whether {item.uri} exists: {verdict.reason}")
+                    )
                 # The same identifier for the same platforms is the same image, whatever it is called.
                 self.builds.setdefault(item.identity.identifier, []).append((number, item))
 
-    def _may_push(self, item: Identified, verdict: Unknown) -> bool:
-        return verdict.denied and isinstance(self.output, Push) and self.output.may_push(item)
+    def _build_unknown(self, item: Identified, verdict: Unknown) -> bool:
+        """Whether to build what could not be asked about: the user says so, or the registry takes uploads all the same.
+
+        Some registries refuse to talk about repositories that do not exist yet. A dry run may not try an upload.
+        """
+        if self.options.build_unknown:
+            return True
+        may_try = verdict.denied and not self.options.dry_run
+        return may_try and isinstance(self.output, Push) and self.output.may_push(item)
 
     def run(self) -> list[Result]:
         if self.options.dry_run:
             for wanted in self.builds.values():
                 for number, item in wanted:
-                    self.results[number] = replace(_result(item, None, False, 0.0), would_build=True)
+                    self.results[number] = replace(_result(item, None, built=False, seconds=0.0), would_build=True)
         elif self.builds:
             self._build_all()
         return [self.results[number] for number in range(self.count)]
 
     def _build_all(self) -> None:
+        secrets = self._secrets()
         requests = {}
         for identifier, wanted in self.builds.items():
             item = wanted[0][1]
@@ -149,13 +163,13 @@ class _Work:
                 name=item.title,
                 plan=self.engine.plan(item),
                 platforms=item.image.platforms,
-                secrets=self.engine.vault.values(needs(item.image)),
+                secrets={name: secrets[name] for name in needs(item.image)},
                 site=self.engine.site,
                 no_cache=self.options.no_cache,
                 cache_from=self.options.cache_from,
                 cache_to=self.options.cache_to,
             )
-        with ThreadPoolExecutor(self.options.parallel, thread_name_prefix="build") as pool:
+        with ThreadPoolExecutor(max(1, self.options.parallel), thread_name_prefix="build") as pool:
             futures: list[Future[None]] = [
                 pool.submit(self._build, request, self.builds[identifier]) for identifier, request in requests.items()
             ]
@@ -164,10 +178,20 @@ class _Work:
             except BaseException:
                 self._stop(futures)
                 raise
-            failed = next((future for future in done if future.exception() is not None), None)
-            if failed is not None:
+            failures = [error for future in done if (error := future.exception()) is not None]
+            if failures:
+                interrupted = self.cancel.is_set()
                 self._stop(futures)
-                failed.result()
+                # Of several, the one that is why, not those that were told to stop for it.
+                raise next(
+                    (error for error in failures if isinstance(error, KeyboardInterrupt) == interrupted), failures[0]
+                )
+
+    def _secrets(self) -> dict[str, str]:
+        """The values that all builds need, looked up before any begins."""
+        return self.engine.vault.values(
+            {name: need for wanted in self.builds.values() for name, need in needs(wanted[0][1].image).items()}
+        )
 
     def _stop(self, futures: list[Future[None]]) -> None:
         self.cancel.set()
@@ -176,20 +200,29 @@ class _Work:
 
     def _build(self, request: BuildRequest, wanted: list[tuple[int, Identified]]) -> None:
         began = time.monotonic()
+        self._check_cancel()
         built = self.engine.builder.build(request, self.emit, self.cancel)
+        published: dict[str, Published] = {}
         for number, item in wanted:
-            published = self.publish(item, built)
-            self.done(number, item, published, built=True, seconds=time.monotonic() - began)
+            if item.uri not in published:
+                published[item.uri] = self.publish(item, built)
+            self.done(number, item, published[item.uri], built=True, seconds=time.monotonic() - began)
+
+    def _check_cancel(self) -> None:
+        if self.cancel.is_set():
+            raise KeyboardInterrupt
 
     def publish(self, item: Identified, built: Built) -> Published:
         def moved(name: str, current: int, total: int) -> None:
+            self._check_cancel()
             self.emit(Progress(item.title, name, name, current, total))
 
+        self._check_cancel()
         return self.output.publish(item, built, moved)
 
     def done(self, number: int, item: Identified, published: Published, *, built: bool, seconds: float) -> None:
         self.results[number] = replace(
-            _result(item, published, built, seconds),
+            _result(item, published, built=built, seconds=seconds),
             pushed=built and isinstance(self.output, Push),
             bytes_uploaded=published.bytes_uploaded,
         )
@@ -197,7 +230,7 @@ class _Work:
         self.emit(Finished(item.title, result.uri, result.digest, built, result.pushed, seconds))
 
 
-def _result(item: Identified, published: Published | None, built: bool, seconds: float) -> Result:
+def _result(item: Identified, published: Published | None, *, built: bool, seconds: float) -> Result:
     return Result(
         name=item.title,
         uri=item.uri,

@@ -3,43 +3,49 @@
 from __future__ import annotations
 
 import codecs
-import os
-import select
-import signal
-import subprocess
-import threading
-from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from imagebuilder.builders import bound
 from imagebuilder.builders.buildx import SOURCE_DATE_EPOCH, Command, build_command
 from imagebuilder.builders.context import write_context, write_dockerfile_context
-from imagebuilder.builders.events import BuildEvent, Emit, Log
+from imagebuilder.builders.events import BuildEvent, Emit, Log, Step
+from imagebuilder.builders.events import Warning as BuildWarning
 from imagebuilder.builders.failure import build_failure
 from imagebuilder.builders.normalize import Normalizer
-from imagebuilder.builders.port import Built, BuildRequest
+from imagebuilder.builders.port import BuildRequest, Built
 from imagebuilder.builders.rawjson import ProgressReader
 from imagebuilder.builders.redact import Redactor
+from imagebuilder.builders.running import running
 from imagebuilder.builders.tools import Tools
 from imagebuilder.builders.workspace import workspace
 from imagebuilder.errors import BuilderUnavailableError
 from imagebuilder.plan.ops import DockerfilePlan
 from imagebuilder.registry.layout import OCILayout
 
-_POLL = 0.1  # seconds between looks at whether the build was cancelled
-_GRACE = 10.0  # seconds that buildx gets to cancel its build before it is killed
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from imagebuilder.registry.descriptor import Descriptor
 
 
 class BuildKitBuilder:
     """Builds where commands must run: locally, or on the builder named `builder`.
 
-    Layers are kept under `cache_dir`, so that a build transfers and compresses only what changed.
+    Layers are kept under `cache_dir`, at most `cache_bytes` of them, so that a build transfers and compresses only
+    what changed.
     """
 
-    def __init__(self, cache_dir: Path, environ: Mapping[str, str], builder: str | None = None) -> None:
+    def __init__(
+        self, cache_dir: Path, environ: Mapping[str, str], builder: str | None = None, cache_bytes: int = bound.LIMIT
+    ) -> None:
         self._cache_dir = cache_dir
         self._environ = environ
         self._builder = builder
-        self._tools = Tools(cache_dir)
+        self._cache_bytes = cache_bytes
+        self._tools = Tools(cache_dir, environ)
 
     def build(self, request: BuildRequest, emit: Emit, cancel: threading.Event) -> Built:
         """Build one image into an OCI layout.
@@ -48,44 +54,54 @@ class BuildKitBuilder:
             BuildError: a step failed.
             BuilderUnavailableError: no BuildKit answers.
             SourceChangedError: a file is no longer what was identified.
+            KeyboardInterrupt: `cancel` was set.
         """
-        site = request.site
-        with workspace(self._cache_dir / "work") as folder:
-            numbered: tuple[tuple[int, str], ...] = ()
-            if isinstance(request.plan, DockerfilePlan):
-                dockerfile, context = write_dockerfile_context(request.plan, folder / "context")
-            else:
-                context = folder / "context"
-                rendered = write_context(
-                    request.plan,
-                    context,
-                    request.platforms,
-                    self._tools,
-                    site=bool(site.script),
-                    ca=site.ca_bundle is not None,
-                )
-                dockerfile, numbered = context / "Dockerfile", rendered.numbered
+        with bound.in_use(self._cache_dir), workspace(self._cache_dir / "work") as folder:
+            dockerfile, context, numbered = self._context(request, folder / "context")
             output = self._output(folder)
             command = build_command(
                 request, dockerfile=dockerfile, context=context, output=output, builder=self._builder
             )
             self._run(command, request, numbered, emit, cancel)
-            return self._finish(output)
+            built = Built(OCILayout(self._cache_dir), self._normalize(OCILayout(output).roots()[0], cancel))
+        bound.prune(self._cache_dir, self._cache_bytes)
+        return built
+
+    def _context(self, request: BuildRequest, folder: Path) -> tuple[Path, Path, tuple[tuple[int, str], ...]]:
+        if isinstance(request.plan, DockerfilePlan):
+            return (*write_dockerfile_context(request.plan, folder), ())
+        rendered = write_context(
+            request.plan,
+            folder,
+            request.platforms,
+            self._tools,
+            site=bool(request.site.script),
+            ca=request.site.ca_bundle is not None,
+        )
+        return folder / "Dockerfile", folder, rendered.numbered
+
+    @property
+    def _blobs(self) -> Path:
+        return self._cache_dir / "blobs" / "sha256"
 
     def _output(self, folder: Path) -> Path:
         """A layout whose blobs are the ones every build shares: BuildKit sends only those that are missing."""
-        blobs = self._cache_dir / "blobs" / "sha256"
-        blobs.mkdir(parents=True, exist_ok=True)
+        self._blobs.mkdir(parents=True, exist_ok=True)
         output = folder / "output"
         output.mkdir()
-        (output / "blobs").symlink_to(blobs.parent.resolve())
+        (output / "blobs").symlink_to(self._blobs.parent.resolve())
         return output
 
-    def _finish(self, output: Path) -> Built:
-        layout = OCILayout(self._cache_dir)
-        memory = self._cache_dir / "normalized"
-        normalizer = Normalizer(layout, self._cache_dir / "blobs" / "sha256", memory, SOURCE_DATE_EPOCH)
-        return Built(layout, normalizer.image(OCILayout(output).roots()[0]))
+    def _normalize(self, root: Descriptor, cancel: threading.Event) -> Descriptor:
+        def check() -> None:
+            if cancel.is_set():
+                raise KeyboardInterrupt
+
+        layout, memory = OCILayout(self._cache_dir), self._cache_dir / "normalized"
+        normalizer = Normalizer(layout, self._blobs, memory, SOURCE_DATE_EPOCH, check)
+        root = normalizer.image(root)
+        bound.touch(map(layout.path, normalizer.used))
+        return root
 
     def _run(
         self,
@@ -99,35 +115,16 @@ class BuildKitBuilder:
         reader = ProgressReader(request.name, numbered)
         decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         try:
-            process = subprocess.Popen(
-                command.args,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                env={**self._environ, **command.environ},
-                start_new_session=True,  # an interrupt is ours to pass on, once
-            )
-        except FileNotFoundError:
+            with running(command.args, {**self._environ, **command.environ}) as process:
+                for data in process.errors(cancel):
+                    for event in reader.feed(decode(data)):
+                        emit(_redacted(event, redact))
+                code = process.wait()
+        except (FileNotFoundError, PermissionError):
             raise BuilderUnavailableError(
                 f"{request.name}: building needs the `docker` command with buildx, which is not on PATH",
                 hint="install Docker's CLI and its buildx plugin; `imagebuild doctor` says what is missing",
             ) from None
-        try:
-            assert process.stderr is not None
-            descriptor = process.stderr.fileno()
-            while True:
-                if cancel.is_set():
-                    raise KeyboardInterrupt
-                if not select.select([descriptor], [], [], _POLL)[0]:
-                    continue
-                data = os.read(descriptor, 1 << 16)
-                if not data:
-                    break
-                for event in reader.feed(decode(data)):
-                    emit(_redacted(event, redact))
-            code = process.wait()
-        finally:
-            _end(process)
         reader.close()
         if code != 0:
             error = build_failure(request.name, reader, request.plan.titles, code)
@@ -135,19 +132,12 @@ class BuildKitBuilder:
 
 
 def _redacted(event: BuildEvent, redact: Redactor) -> BuildEvent:
-    return Log(event.image, event.id, redact(event.line)) if isinstance(event, Log) else event
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Leave nothing running: buildx cancels its build on an interrupt, and is killed if it does not end."""
-    if process.stderr is not None:
-        process.stderr.close()
-    for sign in (signal.SIGINT, signal.SIGKILL):
-        if process.poll() is not None:
-            break
-        try:
-            os.killpg(process.pid, sign)
-            process.wait(_GRACE)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            continue
-    process.wait()
+    match event:
+        case Log(line=line):
+            return replace(event, line=redact(line))
+        case Step(title=title):
+            return replace(event, title=redact(title))
+        case BuildWarning(message=message):
+            return replace(event, message=redact(message))
+        case _:
+            return event

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import io
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from imagebuilder.builders.port import BuildRequest
 from imagebuilder.plan.render import CA_SECRET, SITE_SECRET
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from imagebuilder.builders.port import BuildRequest
 
 # 1980-01-01, the first day a zip file can name: earlier dates break tools that pack what they find in an image.
 SOURCE_DATE_EPOCH = 315532800
@@ -28,36 +34,49 @@ def build_command(
     request: BuildRequest, *, dockerfile: Path, context: Path, output: Path, builder: str | None = None
 ) -> Command:
     """Build to an OCI layout in `output`, with times that do not depend on when."""
-    site = request.site
     args = ["docker", "buildx", "build", "--file", str(dockerfile), "--progress", "rawjson"]
     args += ["--platform", ",".join(str(platform) for platform in request.platforms)]
     # Attestations carry the time of the build; what the image was made from stands in its labels.
     args += ["--provenance=false", "--sbom=false"]
-    args += ["--output", f"type=oci,tar=false,dest={output},compression=uncompressed"]
+    args += ["--output", _fields("type=oci", "tar=false", f"dest={output}", "compression=uncompressed")]
     args += ["--build-arg", f"SOURCE_DATE_EPOCH={SOURCE_DATE_EPOCH}"]
     for key, value in request.plan.labels:
         args += ["--label", f"{key}={value}"]
     if builder is not None:
         args += ["--builder", builder]
-    if site.network is not None:
-        args += ["--network", site.network]
+    if request.site.network is not None:
+        args += ["--network", request.site.network]
     if request.no_cache:
         args.append("--no-cache")
     for reference in request.cache_from:
         args += ["--cache-from", reference]
     for reference in request.cache_to:
         args += ["--cache-to", reference]
-    environ = {}
+    only_here, environ = _only_while_building(request)
+    return Command((*args, *only_here, str(context)), environ)
+
+
+def _only_while_building(request: BuildRequest) -> tuple[list[str], dict[str, str]]:
+    """Secrets and what the site gives: named by arguments, their values in the environment."""
+    site = request.site
+    args: list[str] = []
     for name, _ in site.proxies:
         args += ["--build-arg", name]
-    environ.update(site.proxies)
+    environ = dict(site.proxies)
     for number, (name, value) in enumerate(sorted(request.secrets.items())):
         variable = f"IMAGEBUILDER_SECRET_{number}"
-        args += ["--secret", f"id={name},env={variable}"]
+        args += ["--secret", _fields(f"id={name}", f"env={variable}")]
         environ[variable] = value
     if site.script:
-        args += ["--secret", f"id={SITE_SECRET},env=IMAGEBUILDER_SITE"]
+        args += ["--secret", _fields(f"id={SITE_SECRET}", "env=IMAGEBUILDER_SITE")]
         environ["IMAGEBUILDER_SITE"] = site.script
     if site.ca_bundle is not None:
-        args += ["--secret", f"id={CA_SECRET},src={site.ca_bundle}"]
-    return Command((*args, str(context)), environ)
+        args += ["--secret", _fields(f"id={CA_SECRET}", f"src={site.ca_bundle}")]
+    return args, environ
+
+
+def _fields(*fields: str) -> str:
+    """An option that buildx reads as CSV, so that a path may have a comma."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.getvalue()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from imagebuilder.builders.tools import Tools
-from imagebuilder.plan.ops import DockerfilePlan, Plan
 from imagebuilder.plan.render import Rendered, render
-from imagebuilder.spec.platform import Platform
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from imagebuilder.builders.tools import Tools
+    from imagebuilder.plan.ops import DockerfilePlan, Plan
+    from imagebuilder.spec.platform import Platform
 
 
 def write_context(

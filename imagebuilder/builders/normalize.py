@@ -12,26 +12,28 @@ import json
 import os
 import tempfile
 import zlib
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from imagebuilder.builders.gzip_members import FORMAT, compress
 from imagebuilder.builders.tar_times import NotATarError, clamp_times
-from imagebuilder.errors import BuildError
-from imagebuilder.registry.descriptor import Descriptor
-from imagebuilder.registry.layout import OCILayout
+from imagebuilder.errors import BuildError, VerificationError
+from imagebuilder.registry.descriptor import Descriptor, Verifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from imagebuilder.registry.layout import OCILayout
 
 _GZIP_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 _INDEX_TYPES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
-_MEMBER = 4 << 20  # bytes of tar per gzip member: members are compressed side by side (RFC 1952, section 2.2)
-_LEVEL = 6
-_VERSION = 1
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -43,17 +45,27 @@ class Layer:
 
 
 class Normalizer:
-    """Rewrites images in an OCI layout whose blobs lie in `blobs`; `memory` remembers layers by their digest."""
+    """Rewrites images in an OCI layout whose blobs lie in `blobs`; `memory` remembers layers by their digest.
 
-    def __init__(self, layout: OCILayout, blobs: Path, memory: Path, latest: int, workers: int = 2) -> None:
+    `check` is called between pieces and may raise to stop. `used` are the digests of all blobs that were looked at.
+    """
+
+    def __init__(
+        self, layout: OCILayout, blobs: Path, memory: Path, latest: int, check: Callable[[], None] = lambda: None
+    ) -> None:
         self._layout = layout
         self._blobs = blobs
         self._memory = memory
         self._latest = latest
-        self._workers = workers
+        self._check = check
+        self.used: set[str] = set()
 
     def image(self, root: Descriptor) -> Descriptor:
-        """Rewrite an index or a manifest; returns the new root, which is the old one where nothing changed."""
+        """Rewrite an index or a manifest; returns the new root, which is the old one where nothing changed.
+
+        Raises:
+            BuildError: what was built is broken.
+        """
         data = self._json(root)
         if root.media_type not in _INDEX_TYPES:
             return self._manifest(root, data)
@@ -68,83 +80,92 @@ class Normalizer:
         layers = [Descriptor.parse(layer) for layer in data["layers"]]
         made = _made_here(config, len(layers), self._latest)
         for number, layer in enumerate(layers):
-            if not made[number]:
-                continue
+            self.used.add(layer.digest)
+            if not made[number] or not layer.media_type.endswith((".tar", "gzip")):
+                continue  # the base's, or zstd from a cache: as it is
             new = self._layer(layer)
-            if new is not None:
+            if new.descriptor.digest != layer.digest:
+                self.used.add(new.descriptor.digest)
                 data["layers"][number] = {**data["layers"][number], **new.descriptor.to_json()}
                 config["rootfs"]["diff_ids"][number] = new.diff_id
         data["config"] = self._write_json(config_descriptor, config).to_json()
         return self._write_json(root, data)
 
-    def _layer(self, layer: Descriptor) -> Layer | None:
+    def _layer(self, layer: Descriptor) -> Layer:
         remembered = self._recall(layer)
         if remembered is not None:
             return remembered
-        compressed = not layer.media_type.endswith(".tar")
+        compressed = layer.media_type.endswith("gzip")
         try:
             with self._layout.open(layer.digest) as raw:
-                source: BinaryIO = gzip.GzipFile(fileobj=raw) if compressed else raw  # type: ignore[assignment]
-                new, changed = self._rewrite(source)
-        except NotATarError as error:
-            raise BuildError(f"layer {layer.digest} of the build is not a tar archive: {error}") from error
-        if compressed and not changed:
-            new = None  # nothing in it depends on time: the blob that registries may already have stays
+                verified = _Verified(raw, layer)
+                source = gzip.GzipFile(fileobj=cast("BinaryIO", verified)) if compressed else verified
+                new = self._rewrite(cast("BinaryIO", source), layer if compressed else None)
+                verified.finish()
+        except (NotATarError, EOFError, zlib.error, gzip.BadGzipFile, VerificationError) as error:
+            # A damaged blob would be found again by every later build, as BuildKit sends only those that are missing.
+            self._layout.path(layer.digest).unlink(missing_ok=True)
+            raise BuildError(
+                f"layer {layer.digest} of the build is damaged: {error}", hint="build the image again"
+            ) from error
         self._remember(layer, new)
         return new
 
-    def _rewrite(self, source: BinaryIO) -> tuple[Layer | None, int]:
+    def _rewrite(self, source: BinaryIO, keep: Descriptor | None) -> Layer:
+        """Rewrite a layer; where nothing in it depends on time, `keep` stays, as registries may already have it."""
         changed = 0
         diff, blob, size = hashlib.sha256(), hashlib.sha256(), 0
-        with tempfile.NamedTemporaryFile(dir=self._blobs, prefix=".layer-", delete=False) as target:
-            try:
 
-                def pieces() -> Iterator[bytes]:
-                    nonlocal changed
-                    for piece, count in clamp_times(source, self._latest):
-                        changed += count
-                        diff.update(piece)
-                        yield piece
+        def pieces() -> Iterator[bytes]:
+            nonlocal changed
+            for piece, count in clamp_times(source, self._latest):
+                self._check()
+                changed += count
+                diff.update(piece)
+                yield piece
 
-                for member in _compress(pieces(), self._workers):
+        target = tempfile.NamedTemporaryFile(dir=self._blobs, prefix=".layer-", delete=False)  # noqa: SIM115 - renamed
+        try:
+            with target:
+                for member in compress(pieces()):
                     blob.update(member)
                     size += len(member)
                     target.write(member)
-                target.close()
-                digest = blob.hexdigest()
-                Path(target.name).replace(self._blobs / digest)
-            except BaseException:
-                Path(target.name).unlink(missing_ok=True)
-                raise
-        return Layer(Descriptor(_GZIP_LAYER, f"sha256:{digest}", size), f"sha256:{diff.hexdigest()}"), changed
+            diff_id = f"sha256:{diff.hexdigest()}"
+            if keep is not None and not changed:
+                return Layer(keep, diff_id)
+            _publish(target.name, self._blobs / blob.hexdigest())
+            return Layer(Descriptor(_GZIP_LAYER, f"sha256:{blob.hexdigest()}", size), diff_id)
+        finally:
+            Path(target.name).unlink(missing_ok=True)
 
     def _recall(self, layer: Descriptor) -> Layer | None:
-        try:
-            data = json.loads(self._note(layer).read_text())
-            if data.get("same"):
-                return Layer(layer, data["diff_id"]) if "diff_id" in data else None
-            descriptor = Descriptor(_GZIP_LAYER, str(data["digest"]), int(data["size"]))
-            blob = self._blobs / descriptor.digest.removeprefix("sha256:")
-            if blob.stat().st_size == descriptor.size:  # the digest is checked when it is pushed
-                os.utime(blob)
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            note = self._note(layer)
+            data = json.loads(note.read_text())
+            descriptor = Descriptor(str(data["mediaType"]), str(data["digest"]), int(data["size"]))
+            # The digest is checked when it is pushed.
+            if self._layout.path(descriptor.digest).stat().st_size == descriptor.size:
+                os.utime(note)
                 return Layer(descriptor, str(data["diff_id"]))
-        except (OSError, ValueError, KeyError):
-            pass
         return None
 
-    def _remember(self, layer: Descriptor, new: Layer | None) -> None:
-        if new is None:
-            return
+    def _remember(self, layer: Descriptor, new: Layer) -> None:
         note = self._note(layer)
         note.parent.mkdir(parents=True, exist_ok=True)
-        data = {"digest": new.descriptor.digest, "size": new.descriptor.size, "diff_id": new.diff_id}
+        data = {
+            "mediaType": new.descriptor.media_type,
+            "digest": new.descriptor.digest,
+            "size": new.descriptor.size,
+            "diff_id": new.diff_id,
+        }
         _replace(note, json.dumps(data).encode())
 
     def _note(self, layer: Descriptor) -> Path:
-        codec = f"{_VERSION}-{self._latest}-{_MEMBER}-{_LEVEL}-{zlib.ZLIB_RUNTIME_VERSION}"
-        return self._memory / f"{layer.digest.removeprefix('sha256:')}.{codec}.json"
+        return self._memory / f"{layer.digest.removeprefix('sha256:')}.{self._latest}-{FORMAT}.json"
 
     def _json(self, descriptor: Descriptor) -> dict[str, Any]:
+        self.used.add(descriptor.digest)
         with self._layout.open(descriptor.digest) as blob:
             data = json.load(blob)
         if not isinstance(data, dict):
@@ -154,53 +175,48 @@ class Normalizer:
     def _write_json(self, old: Descriptor, data: dict[str, Any]) -> Descriptor:
         content = json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
         new = Descriptor.of(old.media_type, content).replace(platform=old.platform, annotations=old.annotations)
+        self.used.add(new.digest)
         _replace(self._blobs / new.digest.removeprefix("sha256:"), content)
         return new
 
 
+class _Verified:
+    """Reads a blob and checks that it is what its descriptor promises."""
+
+    def __init__(self, raw: BinaryIO, descriptor: Descriptor) -> None:
+        self._raw = raw
+        self._verifier = Verifier(descriptor.digest, descriptor.size)
+
+    def read(self, count: int = -1) -> bytes:
+        piece = self._raw.read(count)
+        self._verifier.update(piece)
+        return piece
+
+    def finish(self) -> None:
+        while self.read(_CHUNK):
+            pass
+        self._verifier.finish("the cache")
+
+
 def _made_here(config: dict[str, Any], layers: int, epoch: int) -> list[bool]:
     """Which layers this build made: those whose history has the build's own date; the base's have others."""
-    from datetime import datetime, timezone
-
     date = datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
-    entries = [entry for entry in config.get("history", []) if not entry.get("empty_layer")]
+    entries = [entry for entry in config.get("history") or [] if not entry.get("empty_layer")]
     if len(entries) != layers:
         return [True] * layers
     return [str(entry.get("created", "")).startswith(date) for entry in entries]
 
 
-def _compress(pieces: Iterator[bytes], workers: int) -> Iterator[bytes]:
-    with ThreadPoolExecutor(workers, thread_name_prefix="gzip") as pool:
-        pending: deque[Future[bytes]] = deque()
-        for block in _blocks(pieces):
-            pending.append(pool.submit(_member, block))
-            while len(pending) > workers + 1:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-
-
-def _blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    gathered: list[bytes] = []
-    size = 0
-    for piece in pieces:
-        gathered.append(piece)
-        size += len(piece)
-        if size >= _MEMBER:
-            yield b"".join(gathered)
-            gathered, size = [], 0
-    if gathered:
-        yield b"".join(gathered)
-
-
-def _member(block: bytes) -> bytes:
-    # wbits 31: a gzip header without name or time.
-    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, 31)
-    return compressor.compress(block) + compressor.flush()
-
-
 def _replace(path: Path, content: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".write-", delete=False) as target:
-        target.write(content)
-    Path(target.name).chmod(0o644)
-    Path(target.name).replace(path)
+    target = tempfile.NamedTemporaryFile(dir=path.parent, prefix=".write-", delete=False)  # noqa: SIM115 - renamed
+    try:
+        with target:
+            target.write(content)
+        _publish(target.name, path)
+    finally:
+        Path(target.name).unlink(missing_ok=True)
+
+
+def _publish(temporary: str, path: Path) -> None:
+    Path(temporary).chmod(0o644)
+    Path(temporary).replace(path)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from imagebuilder.builders.events import Emit
 from imagebuilder.builders.site import Site
-from imagebuilder.plan.ops import DockerfilePlan, Plan
-from imagebuilder.registry.descriptor import Descriptor
-from imagebuilder.registry.store import ContentStore
-from imagebuilder.spec.platform import Platform
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping
+
+    from imagebuilder.builders.events import Emit
+    from imagebuilder.plan.ops import DockerfilePlan, Plan
+    from imagebuilder.registry.descriptor import Descriptor
+    from imagebuilder.registry.store import ContentStore
+    from imagebuilder.spec.platform import Platform
 
 
 @dataclass(frozen=True)

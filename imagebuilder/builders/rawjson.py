@@ -6,14 +6,18 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from imagebuilder.builders.events import BuildEvent, Log, Progress, Step, Warning
+from imagebuilder.builders.events import BuildEvent, Log, Progress, Step, StepState
+from imagebuilder.builders.events import Warning as BuildWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _NUMBERED = re.compile(r"\[(?P<stage>[^\]]*?)(?P<number>\d+)/(?P<of>\d+)\] ")
-_INTERNAL = re.compile(r"\[(internal|auth)\]|\[imagebuilder-tools ")
+_INTERNAL = re.compile(r"\[(?:internal|auth)\]|\[(?:\S+ )?imagebuilder-tools ")
 
 
 @dataclass
@@ -44,36 +48,46 @@ class ProgressReader:
         self.failed: Vertex | None = None
         self.tail = ""
         self._numbered = numbered
-        self._buffer = ""
-        self._decoder = json.JSONDecoder()
-        self._partial: dict[str, str] = {}
+        self._rest = ""
+        self._object: list[str] = []
+        self._partial: dict[str, bytes] = {}
 
     def feed(self, text: str) -> Iterator[BuildEvent]:
-        """Take the next piece of output; whatever is not JSON goes to `tail`, which holds buildx's own words."""
-        self._buffer += text
-        while True:
-            start = self._buffer.find("{")
-            if start < 0:
-                keep = self._buffer.rfind("\n") + 1
-                self.tail, self._buffer = self.tail + self._buffer[:keep], self._buffer[keep:]
-                return
-            if start and self._buffer[:start].strip():
-                self.tail += self._buffer[:start]
-            try:
-                value, end = self._decoder.raw_decode(self._buffer, start)
-            except ValueError:
-                self._buffer = self._buffer[start:]
-                if "\n" in self._buffer and not self._buffer.startswith(('{"', "{\n")):
-                    self.tail, self._buffer = self.tail + self._buffer, ""
-                return
-            self._buffer = self._buffer[end:]
-            if isinstance(value, dict):
-                yield from self._status(value)
+        """Take the next piece of output; whatever is not JSON goes to `tail`, which holds buildx's own words.
+
+        buildx prints each status either on one line or indented, with `{` and `}` on lines of their own.
+        """
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            yield from self._line(line)
 
     def close(self) -> None:
         """The output ended: what is left is buildx's own words."""
-        self.tail += self._buffer
-        self._buffer = ""
+        for _ in self._line(self._rest):
+            pass
+        self.tail += "\n".join(self._object)
+        self._rest, self._object = "", []
+
+    def _line(self, line: str) -> Iterator[BuildEvent]:
+        line = line.rstrip("\r")
+        if self._object:
+            self._object.append(line)
+            if line != "}":
+                return
+            text, self._object = "\n".join(self._object), []
+        elif line == "{":
+            self._object = [line]
+            return
+        else:
+            text = line
+        try:
+            status = json.loads(text) if text.startswith("{") else None
+        except ValueError:
+            status = None
+        if isinstance(status, dict) and not _PARTS.isdisjoint(status):
+            yield from self._status(status)
+        elif text:
+            self.tail += f"{text}\n"
 
     def _status(self, status: dict[str, object]) -> Iterator[BuildEvent]:
         for data in _items(status, "vertexes"):
@@ -88,7 +102,7 @@ class ProgressReader:
         for data in _items(status, "logs"):
             yield from self._log(data)
         for data in _items(status, "warnings"):
-            yield Warning(self.image, _text(data.get("short")))
+            yield BuildWarning(self.image, _bytes(data.get("short")).decode("utf-8", "replace"))
 
     def _vertex(self, data: dict[str, object]) -> Iterator[BuildEvent]:
         key, name = str(data.get("digest")), str(data.get("name") or "")
@@ -104,19 +118,19 @@ class ProgressReader:
             self.failed = vertex
         if was == (vertex.started, vertex.completed, vertex.error):
             return
+        if (vertex.completed or vertex.error) and key in self._partial:
+            yield self._written(vertex, self._partial.pop(key))
         if vertex.error:
             yield Step(self.image, key, vertex.title, "failed", vertex.layer, _seconds(vertex))
         elif vertex.completed and not was[1]:
-            state = "cached" if vertex.cached else "done"
+            state: StepState = "cached" if vertex.cached else "done"
             yield Step(self.image, key, vertex.title, state, vertex.layer, _seconds(vertex))
         elif vertex.started and not was[0]:
             yield Step(self.image, key, vertex.title, "started", vertex.layer)
 
     def _place(self, name: str) -> tuple[int | None, str]:
         found = _NUMBERED.match(name)
-        if _INTERNAL.match(name):
-            return None, name
-        if not found:
+        if _INTERNAL.match(name) or not found:
             return None, name
         number = int(found["number"])
         if self._numbered:
@@ -129,23 +143,28 @@ class ProgressReader:
         vertex = self.vertexes.get(str(data.get("vertex")))
         if vertex is None:
             return
-        text = self._partial.pop(vertex.id, "") + _text(data.get("data"))
-        *lines, rest = text.replace("\r\n", "\n").split("\n")
+        *lines, rest = (self._partial.pop(vertex.id, b"") + _bytes(data.get("data"))).split(b"\n")
         if rest:
-            self._partial[vertex.id] = rest
+            # A line that is written over and over is what was written last; its end may be half of "\r\n".
+            self._partial[vertex.id] = rest[rest.rfind(b"\r", 0, -1) + 1 :]
         for line in lines:
-            shown = line.rsplit("\r", 1)[-1]
-            vertex.lines.append(shown)
-            del vertex.lines[:-_KEPT_LINES]
-            yield Log(self.image, vertex.id, shown)
+            yield self._written(vertex, line)
+
+    def _written(self, vertex: Vertex, line: bytes) -> Log:
+        shown = line.removesuffix(b"\r").rsplit(b"\r", 1)[-1].decode("utf-8", "replace")
+        vertex.lines.append(shown)
+        del vertex.lines[:-_KEPT_LINES]
+        return Log(self.image, vertex.id, shown)
 
     def last_lines(self, vertex: Vertex, count: int) -> list[str]:
         """The last lines that a step wrote, a line without an end included."""
-        lines = [*vertex.lines, *([self._partial[vertex.id]] if vertex.id in self._partial else [])]
-        return [line for line in lines if line.strip()][-count:]
+        if vertex.id in self._partial:
+            self._written(vertex, self._partial.pop(vertex.id))
+        return [line for line in vertex.lines if line.strip()][-count:]
 
 
 _KEPT_LINES = 200
+_PARTS = frozenset(("vertexes", "statuses", "logs", "warnings"))
 
 
 def _items(status: dict[str, object], key: str) -> list[dict[str, object]]:
@@ -153,11 +172,11 @@ def _items(status: dict[str, object], key: str) -> list[dict[str, object]]:
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
-def _text(data: object) -> str:
+def _bytes(data: object) -> bytes:
     try:
-        return base64.b64decode(str(data or "")).decode("utf-8", "replace")
+        return base64.b64decode(str(data or ""))
     except (binascii.Error, ValueError):
-        return str(data)
+        return str(data).encode()
 
 
 def _optional(value: object) -> str | None:

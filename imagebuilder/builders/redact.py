@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _SHORTEST = 4  # a shorter value would blank out half of every log
 
@@ -22,6 +25,7 @@ class Redactor:
         self._values = sorted(found, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
+        """The text with every value masked."""
         for value in self._values:
             text = text.replace(value, "***")
         return text

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit
 
 from imagebuilder.plan.render import CA_FILE
-from imagebuilder.spec.credential import Index
+
+if TYPE_CHECKING:
+    from imagebuilder.spec.credential import Index
 
 # Every tool has its own variable for the same thing.
 _CA_VARIABLES = (
@@ -30,7 +34,7 @@ class Site:
     ca_bundle: str | None = None
     index_url: Index | None = None
     extra_index_urls: tuple[Index, ...] = ()
-    proxies: tuple[tuple[str, str], ...] = ()
+    proxies: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     network: str | None = None
 
     @property
@@ -50,14 +54,22 @@ class Site:
     def secret_values(self) -> tuple[str, ...]:
         """What must not be shown in a log."""
         indexes = (*((self.index_url,) if self.index_url else ()), *self.extra_index_urls)
-        return tuple(index.credential.password for index in indexes if index.credential)
+        passwords = [index.credential.password for index in indexes if index.credential]
+        for _, url in self.proxies:
+            passwords += [unquote(_password(url)), _password(url)]
+        return tuple(filter(None, passwords))
+
+
+def _password(url: str) -> str:
+    try:
+        return urlsplit(url if "://" in url else f"http://{url}").password or ""
+    except ValueError:
+        return ""
 
 
 def with_credentials(index: Index) -> str:
     """The URL with its credentials put back, for the process that must have them."""
     if index.credential is None:
         return index.url
-    from urllib.parse import quote
-
     userinfo = f"{quote(index.credential.username, safe='')}:{quote(index.credential.password, safe='')}"
     return index.url.replace("://", f"://{userinfo}@", 1)

@@ -10,7 +10,12 @@ import sys
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+from imagebuilder.builders.workspace import locked
 from imagebuilder.errors import BuilderUnavailableError, MissingDependencyError
 from imagebuilder.spec.platform import Platform
 
@@ -28,8 +33,9 @@ _TRIPLES = {
 class Tools:
     """Finds or fetches tools for steps, and keeps them under `cache_dir`."""
 
-    def __init__(self, cache_dir: Path) -> None:
+    def __init__(self, cache_dir: Path, environ: Mapping[str, str]) -> None:
         self._cache_dir = cache_dir
+        self._environ = dict(environ)
 
     def place_uv(self, platform: Platform, folder: Path) -> None:
         """Put the uv binary of a platform into a folder.
@@ -63,17 +69,32 @@ class Tools:
         cached = self._cache_dir / "tools" / f"uv-{wanted}" / platform.architecture / "uv"
         if not cached.exists():
             cached.parent.mkdir(parents=True, exist_ok=True)
-            self._fetch(wanted, platform, cached)
+            # Once for all builds that run side by side; looking for uv is not safe in several threads either.
+            with locked(self._cache_dir / "tools" / ".lock"):
+                if not cached.exists():
+                    self._fetch(wanted, platform, cached)
         return cached
 
     def _fetch(self, wanted: str, platform: Platform, target: Path) -> None:
-        from uv import find_uv_bin
-
-        own = find_uv_bin()
+        own = _own_uv()
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as temporary:
             command = [own, "pip", "install", "--quiet", "--no-deps", "--no-config", "--target", temporary]
-            command += ["--python", sys.executable, "--python-platform", _TRIPLES[platform.architecture], f"uv=={wanted}"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+            command += [
+                "--python",
+                sys.executable,
+                "--python-platform",
+                _TRIPLES[platform.architecture],
+                f"uv=={wanted}",
+            ]
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                stdin=subprocess.DEVNULL,
+                env=self._environ,
+            )
             found = Path(temporary) / "bin" / "uv"
             if done.returncode == 0 and found.exists():
                 found.chmod(0o755)
@@ -90,3 +111,9 @@ class Tools:
             f"uv {wanted} for {platform} could not be fetched from the package index: {done.stderr.strip()[-500:]}",
             hint="check that `uv pip install uv` works on this machine",
         )
+
+
+def _own_uv() -> str:
+    from uv import find_uv_bin  # noqa: PLC0415 - comes with the extra
+
+    return str(find_uv_bin())

@@ -7,8 +7,13 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PREFIX = "build-"
 
 
 @contextlib.contextmanager
@@ -18,29 +23,45 @@ def workspace(parent: Path) -> Iterator[Path]:
     Each holds a lock for as long as its process lives (flock(2)), so that "died" is never a guess.
     """
     parent.mkdir(parents=True, exist_ok=True)
-    _sweep(parent)
-    folder = Path(tempfile.mkdtemp(prefix="build-", dir=parent))
-    lock = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(parent / ".lock"):  # a folder is never seen without its lock
+        _sweep(parent)
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        own = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(own, fcntl.LOCK_EX)
     try:
         inner = folder / "work"
         inner.mkdir()
         yield inner
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+        os.close(own)
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold the lock of a file, which is made where missing; it is given back when the process ends, however it ends."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _sweep(parent: Path) -> None:
-    for folder in parent.glob("build-*"):
+    for folder in parent.glob(f"{_PREFIX}*"):
         try:
             lock = os.open(folder / ".lock", os.O_RDWR)
+        except FileNotFoundError:
+            shutil.rmtree(folder, ignore_errors=True)  # killed between making the folder and its lock
+            continue
         except OSError:
-            continue  # being made or removed by someone else
+            continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
         except OSError:
             pass  # in use
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
         finally:
             os.close(lock)

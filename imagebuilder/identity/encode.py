@@ -20,7 +20,7 @@ from imagebuilder.spec.secret import Secret
 from imagebuilder.spec.value import Value
 
 
-def encode(value: object) -> bytes:
+def encode(value: object) -> bytes:  # noqa: PLR0911 - one per type
     """Encode a value.
 
     Raises:
@@ -42,7 +42,8 @@ def encode(value: object) -> bytes:
             return b"m%d:" % len(pairs) + b"".join(key + item for key, item in pairs)
         case Value():
             return encode(_fields(value))
-    raise TypeError(f"{type(value).__name__} has no canonical encoding")
+        case _:
+            raise TypeError(f"{type(value).__name__} has no canonical encoding")
 
 
 def _tagged(tag: bytes, data: bytes) -> bytes:
@@ -60,11 +61,18 @@ def _fields(value: Value) -> object:
             return str(value)
         case Credential():
             raise TypeError("a credential never enters an identifier")
+        case _:
+            return _by_name(value)
+
+
+def _by_name(value: Value) -> dict[str, object]:
     fields: dict[str, object] = {"kind": getattr(value, "kind", type(value).__name__)}
     for name in value.fields:
         item = getattr(value, name)
-        if name not in value.where and item != getattr(type(value), name, _REQUIRED):
-            fields[name] = item
+        if name in value.where or item == getattr(type(value), name, _REQUIRED):
+            continue
+        # Which secret is mounted first makes no difference.
+        fields[name] = sorted(item, key=encode) if name == "secret_mounts" else item
     return fields
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from imagebuilder.identity.identifier import Identity
-from imagebuilder.sources.materials import Materials
 from imagebuilder.spec.base import ReferenceBase
-from imagebuilder.spec.image import Image
 from imagebuilder.spec.reference import Reference
+
+if TYPE_CHECKING:
+    from imagebuilder.identity.identifier import Identity
+    from imagebuilder.sources.materials import Materials
+    from imagebuilder.spec.image import Image
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from imagebuilder.identity.canonical import canonical_layer, canonical_reference, workdir_after
 from imagebuilder.identity.encode import encode
-from imagebuilder.identity.recipe import Recipe
-from imagebuilder.sources.materials import Materials
-from imagebuilder.spec.base import Base, DebianBase, DockerfileBase, ReferenceBase, ScriptBase
-from imagebuilder.spec.image import Image
-from imagebuilder.spec.layers import AptPackages, Layer, SourceFile, SourceFolder, Workdir
-from imagebuilder.spec.reference import Reference
+from imagebuilder.spec.base import Base, DebianBase, DockerfileBase, NamedBase, ReferenceBase, ScriptBase
+
+if TYPE_CHECKING:
+    from imagebuilder.identity.recipe import Recipe
+    from imagebuilder.sources.materials import Materials
+    from imagebuilder.spec.image import Image
 
 _VERSION = "imagebuilder identity 1"
 _BYTES = 20  # 160 bits: 32 characters of base32, all of them allowed in a tag
@@ -35,9 +37,8 @@ def identify(image: Image, materials: Materials, recipe: Recipe) -> Identity:
     workdir = recipe.workdir if isinstance(image.base, (DebianBase, ScriptBase)) else None
     parts = [_digest("base", _base(image.base, materials, recipe), materials.base_digest)]
     for layer, digest in zip(image.layers, materials.layer_digests, strict=True):
-        canonical = _canonical(layer, workdir)
-        if isinstance(canonical, Workdir):
-            workdir = canonical.path
+        canonical = canonical_layer(layer, workdir)
+        workdir = workdir_after(canonical, workdir)
         parts.append(_digest("layer", canonical, digest))
     platforms = sorted(str(platform) for platform in image.platforms)
     whole = encode((_VERSION, recipe.epoch, platforms, parts))
@@ -54,33 +55,11 @@ def _base(base: Base, materials: Materials, recipe: Recipe) -> object:
         case DebianBase(version):
             return (base.kind, recipe.debian_base(version))
         case ScriptBase():
-            assert materials.python_version is not None
+            assert materials.python_version is not None  # noqa: S101 - the reader of scripts decides it
             return (base.kind, recipe.debian_base(materials.python_version), base.options)
         case ReferenceBase(text):
-            reference = Reference.parse(text)
-            return (base.kind, str(reference if reference.tag or reference.digest else reference.with_tag("latest")))
+            return (base.kind, canonical_reference(text))
         case DockerfileBase():
             return (base.kind,)
-    raise TypeError(f"{base!r} is not resolved")
-
-
-def _canonical(layer: Layer, workdir: str | None) -> Layer:
-    """Give what means the same one form: the order of Debian packages, a path relative to a known folder."""
-    match layer:
-        case AptPackages(packages):
-            return layer.replace(packages=tuple(sorted(set(packages))))
-        case SourceFolder(_, dst) | SourceFile(_, dst):
-            return layer.replace(dst=absolute(dst, workdir))
-        case Workdir(path):
-            return Workdir(absolute(path, workdir))
-        case _:
-            return layer
-
-
-def absolute(path: str, workdir: str | None) -> str:
-    """A path of the image made absolute where the working directory is known; a trailing slash stays."""
-    if path.startswith("/") or workdir is None:
-        return path
-    if path in (".", "./"):
-        return f"{workdir}/" if workdir != "/" else "/"
-    return f"{workdir.rstrip('/')}/{path}"
+        case NamedBase():
+            raise TypeError(f"{base!r} is not resolved")

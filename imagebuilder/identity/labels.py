@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from imagebuilder.identity.identifier import Identity
-from imagebuilder.sources.materials import Materials
-from imagebuilder.spec.image import LABEL_PREFIX, Image
+from imagebuilder.spec.layers import LABEL_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from imagebuilder.identity.identifier import Identity
+    from imagebuilder.sources.materials import Materials
+    from imagebuilder.spec.image import Image
 
 IDENTIFIER = f"{LABEL_PREFIX}identifier"
 EPOCH = f"{LABEL_PREFIX}epoch"
+PLATFORMS = f"{LABEL_PREFIX}platforms"
 LAYERS = f"{LABEL_PREFIX}layers"
 FILES = f"{LABEL_PREFIX}files"
 _FILES_LIMIT = 16_384  # characters; a config blob is fetched to answer "why", and stays small
@@ -29,6 +35,7 @@ class Recorded:
     epoch: int
     parts: tuple[tuple[str, str], ...]
     files: tuple[dict[str, str] | None, ...]
+    platforms: tuple[str, ...] = ()
 
 
 def record(image: Image, identity: Identity, materials: Materials) -> Recorded:
@@ -38,7 +45,8 @@ def record(image: Image, identity: Identity, materials: Materials) -> Recorded:
         {path: _short(content) for path, content in material.contents()} if material else {}
         for material in (materials.base, *materials.layers)
     )
-    return Recorded(identity.identifier, identity.epoch, tuple(zip(kinds, identity.parts, strict=True)), found)
+    parts = tuple(zip(kinds, identity.parts, strict=True))
+    return Recorded(identity.identifier, identity.epoch, parts, found, tuple(map(str, sorted(image.platforms))))
 
 
 def to_labels(recorded: Recorded) -> tuple[tuple[str, str], ...]:
@@ -46,23 +54,35 @@ def to_labels(recorded: Recorded) -> tuple[tuple[str, str], ...]:
     labels = {
         IDENTIFIER: recorded.identifier,
         EPOCH: str(recorded.epoch),
+        PLATFORMS: ",".join(recorded.platforms),
         LAYERS: _json(recorded.parts),
+        FILES: _json(_within_limit(recorded.files)),
     }
-    files = _json({str(number): files for number, files in enumerate(recorded.files) if files})
-    if len(files) <= _FILES_LIMIT:
-        labels[FILES] = files
     return tuple(sorted(labels.items()))
+
+
+def _within_limit(files: tuple[dict[str, str] | None, ...]) -> dict[str, dict[str, str] | None]:
+    """The files of each part that has some; None for those of the largest parts, once the limit is reached."""
+    kept: dict[str, dict[str, str] | None] = {}
+    left = _FILES_LIMIT
+    for size, number in sorted((len(_json(part)), number) for number, part in enumerate(files) if part != {}):
+        part = files[number] if size <= left else None
+        kept[str(number)] = part
+        left -= size if part is not None else 0
+    return kept
 
 
 def from_labels(labels: Mapping[str, str]) -> Recorded | None:
     """Read the labels of an image; None where it carries none that this version understands."""
     try:
         parts = tuple((str(kind), str(digest)) for kind, digest in json.loads(labels[LAYERS]))
-        recorded = json.loads(labels[FILES]) if FILES in labels else None
-        files = tuple(
-            None if recorded is None else dict(recorded.get(str(number), {})) for number in range(len(parts))
-        )
-        return Recorded(labels[IDENTIFIER], int(labels[EPOCH]), parts, files)
+        recorded = json.loads(labels[FILES])
+        found = (recorded.get(str(number), {}) for number in range(len(parts)))
+        files = tuple(None if part is None else dict(part) for part in found)
+        platforms = tuple(filter(None, labels[PLATFORMS].split(",")))
+        if not parts:
+            return None
+        return Recorded(labels[IDENTIFIER], int(labels[EPOCH]), parts, files, platforms)
     except (KeyError, ValueError, TypeError, AttributeError):
         return None
 

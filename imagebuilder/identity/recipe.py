@@ -41,7 +41,9 @@ class Recipe:
 
     def python_for(self, requires_python: str | None, name: str) -> PythonVersion:
         """The Python that a `requires-python` decides: the running one where admitted, else the lowest that is."""
-        if requires_python is None or satisfies(running(), requires_python):
+        if requires_python is None:
+            return running()
+        if running() in self.debian_bases and satisfies(running(), requires_python):
             return running()
         for version in sorted(self.debian_bases):
             if satisfies(version, requires_python):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from imagebuilder.errors import ConfigError
 from imagebuilder.identity.identified import Identified
 from imagebuilder.identity.identifier import identify
-from imagebuilder.identity.recipe import Recipe
-from imagebuilder.sources import Sources
 from imagebuilder.sources.read import read_materials
 from imagebuilder.spec.base import NamedBase, ReferenceBase
-from imagebuilder.spec.image import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from imagebuilder.identity.recipe import Recipe
+    from imagebuilder.sources import Sources
+    from imagebuilder.spec.image import Image
 
 
 @dataclass(frozen=True)

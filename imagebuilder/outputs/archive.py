@@ -1,20 +1,26 @@
-"""An image as one tar that `docker load`, `podman load` and `skopeo` read: an OCI layout with Docker's manifest.json."""
+"""An image as one tar for `docker load`, `podman load` and `skopeo`: an OCI layout with Docker's manifest.json."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import io
 import json
-import shutil
+import os
 import tarfile
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, TYPE_CHECKING
 
 from imagebuilder.errors import SpecError
-from imagebuilder.registry.descriptor import Descriptor
+from imagebuilder.registry.layout import OCILayout
 from imagebuilder.registry.manifest import Manifest
-from imagebuilder.registry.store import ContentStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from imagebuilder.registry.descriptor import Descriptor
+    from imagebuilder.registry.store import ContentStore
 
 _NAME = "org.opencontainers.image.ref.name"
 _CONTAINERD_NAME = "io.containerd.image.name"  # what `docker load` names the image by
@@ -27,18 +33,17 @@ def write_archive(store: ContentStore, root: Descriptor, name: str, path: Path) 
         SpecError: the image has several platforms, which this format cannot hold.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as target:
-        try:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as target:
             stream_archive(store, root, name, target)
-            target.close()
-            Path(target.name).chmod(0o644)
-            Path(target.name).replace(path)
-        except BaseException:
-            Path(target.name).unlink(missing_ok=True)
-            raise
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
 
 
-def stream_archive(store: ContentStore, root: Descriptor, name: str, target: BinaryIO | io.BufferedIOBase) -> None:
+def stream_archive(store: ContentStore, root: Descriptor, name: str, target: IO[bytes]) -> None:
     """Write the archive to a stream.
 
     Raises:
@@ -75,22 +80,27 @@ def stream_archive(store: ContentStore, root: Descriptor, name: str, target: Bin
 
 def write_layout(store: ContentStore, root: Descriptor, name: str, folder: Path) -> None:
     """Add an image to an OCI layout folder under its name, replacing what had the name."""
-    blobs = folder / "blobs" / "sha256"
-    blobs.mkdir(parents=True, exist_ok=True)
+    layout = OCILayout(folder)
     for descriptor in contents(store, root):
-        target = blobs / descriptor.digest.removeprefix("sha256:")
-        if target.exists() and target.stat().st_size == descriptor.size:
-            continue
-        with store.open(descriptor.digest) as source, tempfile.NamedTemporaryFile(dir=blobs, delete=False) as part:
-            shutil.copyfileobj(source, part, 1 << 20)
-        Path(part.name).chmod(0o644)
-        Path(part.name).replace(target)
-    _replace(folder / "oci-layout", {"imageLayoutVersion": "1.0.0"})
-    index = folder / "index.json"
-    listed = json.loads(index.read_text())["manifests"] if index.exists() else []
-    listed = [item for item in listed if (item.get("annotations") or {}).get(_NAME) != name]
-    listed.append({**root.to_json(), "annotations": {_NAME: name}})
-    _replace(index, {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": listed})
+        target = layout.path(descriptor.digest)
+        if not target.exists() or target.stat().st_size != descriptor.size:
+            with store.open(descriptor.digest) as source:
+                layout.add(descriptor, source)
+    with _locked(folder):
+        listed = layout.roots() if (folder / "index.json").exists() else ()
+        others = [item for item in listed if item.annotations.get(_NAME) != name]
+        layout.set_root(*others, root.replace(annotations={_NAME: name}))
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Several builds may write to one layout; the list of its images is changed by one at a time."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def contents(store: ContentStore, root: Descriptor) -> Iterator[Descriptor]:
@@ -123,10 +133,3 @@ def _entry(path: str, size: int) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(path)
     entry.size, entry.mode = size, 0o644
     return entry
-
-
-def _replace(path: Path, value: object) -> None:
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as part:
-        json.dump(value, part, separators=(",", ":"))
-    Path(part.name).chmod(0o644)
-    Path(part.name).replace(path)

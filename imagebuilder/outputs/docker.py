@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-import threading
-from collections.abc import Mapping
+import tempfile
+from typing import TYPE_CHECKING
 
 from imagebuilder.errors import BuilderUnavailableError, WorkError
 from imagebuilder.outputs.archive import stream_archive
-from imagebuilder.registry.descriptor import Descriptor
-from imagebuilder.registry.store import ContentStore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from imagebuilder.registry.descriptor import Descriptor
+    from imagebuilder.registry.store import ContentStore
 
 _ANSWER_SECONDS = 20.0
 
@@ -46,35 +50,33 @@ class Docker:
             BuilderUnavailableError: there is no `docker` command.
             WorkError: the engine refused it.
         """
+        said = tempfile.TemporaryFile()  # noqa: SIM115 - closed below; a pipe could fill up while we write
         try:
             process = subprocess.Popen(
                 ["docker", "image", "load", "--quiet"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
+                stderr=said,
                 env=self._environ,
             )
-        except FileNotFoundError:
+        except OSError:
+            said.close()
             raise _no_docker() from None
-        said: list[bytes] = []
-        assert process.stdin is not None
-        assert process.stderr is not None
-        reader = threading.Thread(target=lambda: said.append(process.stderr.read()), daemon=True)  # type: ignore[union-attr]
-        reader.start()
-        try:
-            with process.stdin:
-                stream_archive(store, root, name, process.stdin)
-        except BrokenPipeError:
-            pass  # its exit code and words say why
-        except BaseException:
-            process.kill()
-            raise
-        finally:
-            code = process.wait()
-            reader.join()
-            process.stderr.close()
+        with said:
+            try:
+                if process.stdin is not None:
+                    with process.stdin:
+                        stream_archive(store, root, name, process.stdin)
+            except BrokenPipeError:
+                pass  # its exit code and words say why
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                code = process.wait()
+            said.seek(0)
+            words = said.read().decode(errors="replace").strip()
         if code != 0:
-            words = b"".join(said).decode(errors="replace").strip()
             raise WorkError(
                 f"Docker did not take {name}: {words or f'exit code {code}'}",
                 hint="push it to a registry with --push, or write it to a folder with --output oci:DIR",
@@ -91,7 +93,7 @@ class Docker:
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
             )
-        except (FileNotFoundError, subprocess.TimeoutExpired):
+        except (OSError, subprocess.TimeoutExpired):
             return None
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from imagebuilder.builders.port import Built
-from imagebuilder.errors import VerificationError
-from imagebuilder.identity.identified import Identified
+from imagebuilder.errors import SpecError, VerificationError
 from imagebuilder.identity.labels import IDENTIFIER
-from imagebuilder.outputs.archive import read_manifest, write_archive, write_layout
-from imagebuilder.outputs.docker import Docker
+from imagebuilder.outputs.archive import write_archive, write_layout
 from imagebuilder.registry import Client, PushEvent, check_many, push, verify_pushed
 from imagebuilder.registry.verdict import Absent, Present, Verdict
 from imagebuilder.spec.platform import Platform
 from imagebuilder.spec.reference import DOCKER_HUB, Reference
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from imagebuilder.builders.port import Built
+    from imagebuilder.identity.identified import Identified
+    from imagebuilder.outputs.docker import Docker
 
 Moved: TypeAlias = Callable[[str, int, int], None]
 
@@ -91,6 +94,7 @@ class Load:
 
     def check(self, items: Sequence[Identified]) -> list[Verdict]:
         """Whether Docker has an image of that name whose label carries the identifier."""
+        _one_platform(items, "Docker is loaded with images of one")
         return [self._check(item) for item in items]
 
     def _check(self, item: Identified) -> Verdict:
@@ -143,7 +147,18 @@ class Archive:
         self.path = path
 
     def check(self, items: Sequence[Identified]) -> list[Verdict]:
-        """An archive is written anew."""
+        """An archive is written anew.
+
+        Raises:
+            SpecError: it would have to hold several images, or several platforms.
+        """
+        _one_platform(items, "an archive holds one")
+        if len({item.uri for item in items}) > 1:
+            names = ", ".join(item.title for item in items)
+            raise SpecError(
+                f"{self.path} cannot hold several images ({names})",
+                hint="name one, or write them to an OCI layout with --output oci:DIR",
+            )
         return [Absent(f"{item.uri} is to be written to {self.path}") for item in items]
 
     def publish(self, item: Identified, built: Built, moved: Moved) -> Published:  # noqa: ARG002
@@ -153,8 +168,16 @@ class Archive:
             SpecError: the image has several platforms.
         """
         write_archive(built.store, built.root, item.uri, self.path)
-        read_manifest(built.store, built.root)
         return Published(built.root.digest, tuple(map(str, item.image.platforms)))
+
+
+def _one_platform(items: Sequence[Identified], why: str) -> None:
+    for item in items:
+        if len(item.image.platforms) > 1:
+            raise SpecError(
+                f"{item.title} has several platforms ({', '.join(map(str, item.image.platforms))}); {why}",
+                hint="choose one with --platform, or write an OCI layout with --output oci:DIR",
+            )
 
 
 def _mounts(item: Identified, target: Reference) -> tuple[str, ...]:

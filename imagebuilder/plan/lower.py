@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from imagebuilder.errors import SpecError
-from imagebuilder.identity.identifier import Identity, absolute
+from imagebuilder.identity.canonical import canonical_layer, workdir_after
 from imagebuilder.identity.labels import record, to_labels
-from imagebuilder.identity.recipe import Recipe
 from imagebuilder.plan.ops import (
     Copy,
     DockerfilePlan,
@@ -23,12 +24,9 @@ from imagebuilder.plan.ops import (
     SetWorkdir,
     Step,
 )
-from imagebuilder.plan.pip import pip_arguments, project_arguments
+from imagebuilder.plan.pip import pip_arguments
 from imagebuilder.plan.secrets import index_mounts, secret_mounts
-from imagebuilder.sources.material import Material
-from imagebuilder.sources.materials import Materials
 from imagebuilder.spec.base import DebianBase, DockerfileBase, NamedBase, ReferenceBase, ScriptBase
-from imagebuilder.spec.image import Image
 from imagebuilder.spec.layers import (
     AptPackages,
     Commands,
@@ -49,6 +47,13 @@ from imagebuilder.spec.layers import (
     Workdir,
 )
 from imagebuilder.spec.titles import base_title, layer_title
+
+if TYPE_CHECKING:
+    from imagebuilder.identity.identifier import Identity
+    from imagebuilder.identity.recipe import Recipe
+    from imagebuilder.sources.material import Material
+    from imagebuilder.sources.materials import Materials
+    from imagebuilder.spec.image import Image
 
 
 def needs_base_user(image: Image) -> bool:
@@ -74,14 +79,18 @@ def lower(
     titles = (base_title(image.base), *(layer_title(layer) for layer in image.layers))
     labels = to_labels(record(image, identity, materials))
     if isinstance(image.base, DockerfileBase):
-        assert materials.base is not None
+        assert materials.base is not None  # noqa: S101 - read_materials reads it
         return DockerfilePlan(materials.base, titles, labels)
     lowering = _Lowering(recipe)
     base = lowering.base(image, materials)
     for number, (layer, material) in enumerate(zip(image.layers, materials.layers, strict=True), start=1):
         lowering.number = number
-        lowering.layer(layer, material)
-    return Plan(base, base_user, tuple(lowering.steps), lowering.materials, titles, labels)
+        lowering.layer(canonical_layer(layer, lowering.workdir), material)
+    if not isinstance(image.base, ReferenceBase):
+        known_user: str | None = ""  # ours are root's
+    else:
+        known_user = base_user if needs_base_user(image) else None
+    return Plan(base, known_user, tuple(lowering.steps), lowering.materials, titles, labels)
 
 
 @dataclass
@@ -106,9 +115,8 @@ class _Lowering:
                 self.prepare()
                 return recipe.debian_base(version)
             case ScriptBase():
-                assert materials.python_version is not None
+                assert materials.python_version is not None and materials.base is not None  # noqa: S101, PT018 - as above
                 self.prepare()
-                assert materials.base is not None
                 options = image.base.options
                 self.project("steps/uv_project.sh.j2", options, materials.base, "uv sync", lock=True, install=False)
                 return recipe.debian_base(materials.python_version)
@@ -117,7 +125,8 @@ class _Lowering:
             case DockerfileBase() | NamedBase():
                 raise SpecError(f"{image.base!r} has no layers to lower")
 
-    def layer(self, layer: Layer, material: Material | None) -> None:
+    def layer(self, layer: Layer, material: Material | None) -> None:  # noqa: C901, PLR0912 - one branch per layer
+        """Lower one layer, in its canonical form."""
         match layer:
             case PipPackages(packages, options):
                 self.pip(options, (*packages,), shows="uv pip install " + " ".join(packages))
@@ -126,7 +135,7 @@ class _Lowering:
             case PyLock(_, options):
                 self.pip(options, ("-r", "pylock.toml"), material, shows="uv pip install -r pylock.toml")
             case Wheels(_, options):
-                assert material is not None
+                assert material is not None  # noqa: S101 - read_materials reads it
                 names = tuple(f"./{at}" for at, _ in material.pieces)
                 self.pip(options, names, material, shows="uv pip install " + " ".join(names))
             case UvProject(_, _, mode, options):
@@ -136,29 +145,40 @@ class _Lowering:
                 install = mode == "install_project"
                 self.project("steps/poetry.sh.j2", options, material, "poetry install", install=install)
             case AptPackages(packages, secrets):
-                values = (("packages", tuple(sorted(set(packages)))),)
-                shows = "apt-get install " + " ".join(packages)
-                self.emit(Exec("steps/apt.sh.j2", values, shows, cache="apt", network=True, secrets=secret_mounts(secrets)))
+                self.emit(
+                    Exec(
+                        "steps/apt.sh.j2",
+                        (("packages", packages),),
+                        "apt-get install " + " ".join(packages),
+                        cache="apt",
+                        network=True,
+                        secrets=secret_mounts(secrets),
+                    )
+                )
             case Commands(commands, secrets):
-                for command in commands:
-                    values = (("command", command),)
-                    mounts = secret_mounts(secrets)
-                    who = self.build_user
-                    self.emit(Exec("steps/command.sh.j2", values, command, user=who, network=True, secrets=mounts))
+                self.commands(commands, secret_mounts(secrets))
             case EnvVars(variables):
                 self.emit(SetEnv(variables))
             case Labels(labels):
                 self.emit(SetLabels(labels))
             case SourceFolder(src, dst):
-                self.copy(material, dst, src)
+                self.copy(material, dst, os.path.basename(src))  # noqa: PTH119 - paths are strings in a spec
             case SourceFile(_, dst, name):
                 self.copy(material, dst, name)
             case Workdir(path):
                 self.set_workdir(path)
+                self.workdir = workdir_after(layer, self.workdir)
             case User(name, uid):
                 self.set_user(name, uid)
             case Entrypoint(args):
                 self.emit(SetEntrypoint(args))
+
+    def commands(self, commands: tuple[str, ...], secrets: tuple[SecretMount, ...]) -> None:
+        for command in commands:
+            values = (("command", command),)
+            who = self.build_user
+            self.emit(Exec("steps/command.sh.j2", values, command, user=who, network=True, secrets=secrets))
+        self.made_workdir = None  # a command may have given it to somebody else, or made a link of it
 
     def prepare(self) -> None:
         recipe = self.recipe
@@ -206,10 +226,10 @@ class _Lowering:
         lock: bool = False,
     ) -> None:
         self.venv()
-        assert material is not None
+        assert material is not None  # noqa: S101 - read_materials reads it
         values = (
             ("venv", self.recipe.venv),
-            ("arguments", project_arguments(options)),
+            ("arguments", pip_arguments(options)),
             ("entry", material.entry or "."),
             ("install_project", install),
             ("lock", lock),
@@ -228,34 +248,29 @@ class _Lowering:
     ) -> None:
         secrets: tuple[SecretMount, ...] = (*secret_mounts(options.secret_mounts), *index_mounts(options))
         files = self.keep(material, "files") if material is not None else None
-        self.emit(
-            Exec(template, values, shows, files=files, cache="uv", network=True, tools=True, secrets=secrets)
-        )
+        self.emit(Exec(template, values, shows, files=files, cache="uv", network=True, tools=True, secrets=secrets))
 
     def copy(self, material: Material | None, dst: str, name: str) -> None:
-        assert material is not None
+        assert material is not None  # noqa: S101 - read_materials reads it
         files = self.keep(material, name)
-        target = absolute(dst, self.workdir)
-        if material.entry and (self.workdir == target or target in _FOLDERS):
-            target = f"{target.rstrip('/')}/"
-        mine = self.made_workdir is not None and (f"{target}/".startswith(f"{self.made_workdir}/"))
-        self.emit(Copy(files, material.entry, target, self.owner, link=mine and self.owner is not None))
+        # Where a file is to be copied to a name, that name may be a folder, which a linked layer would replace.
+        is_place = not material.entry or dst.endswith("/")
+        ours = self.made_workdir is not None and f"{dst}/".startswith(f"{self.made_workdir}/")
+        self.emit(Copy(files, material.entry, dst, self.owner, link=ours and is_place and self.owner is not None))
 
     def set_workdir(self, path: str) -> None:
-        target = absolute(path, self.workdir)
-        self.workdir, self.made_workdir = (target if target.startswith("/") else None), None
+        self.made_workdir = None
         if self.owner is not None:
-            values = (("workdir", target), ("owner", self.owner))
-            self.emit(Exec("steps/workdir.sh.j2", values, f"mkdir -p {target}"))
-        self.emit(SetWorkdir(target))
+            values = (("workdir", path), ("owner", self.owner))
+            self.emit(Exec("steps/workdir.sh.j2", values, f"mkdir -p {path}"))
+        self.emit(SetWorkdir(path))
 
     def set_user(self, name: str, uid: int | None) -> None:
         self.made_workdir = None
         if name == "root":
             self.build_user = self.owner = None
         else:
-            self.build_user = name
-            self.owner = name if uid is None else f"{uid}:{uid}"
+            self.build_user = self.owner = name
             values = (("user", name), ("uid", uid))
             self.emit(Exec("steps/user.sh.j2", values, f"useradd {name}"))
         self.emit(SetUser(name))
@@ -265,10 +280,3 @@ class _Lowering:
         key = f"{self.number}-{slug}"
         self.materials[key] = material
         return key
-
-
-# Folders that every image has, so a file copied to one lands in it.
-_FOLDERS = frozenset(
-    ("/", "/bin", "/etc", "/home", "/opt", "/root", "/run", "/srv", "/tmp", "/usr", "/usr/bin", "/usr/lib")  # noqa: S108
-    + ("/usr/local", "/usr/local/bin", "/usr/local/lib", "/var", "/var/lib")
-)

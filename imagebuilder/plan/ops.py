@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from imagebuilder.sources.material import Material
+if TYPE_CHECKING:
+    from imagebuilder.sources.material import Material
 
 # Where steps find what is mounted for them and for nobody else.
 RUN_DIR = "/run/imagebuilder"
@@ -42,7 +43,11 @@ class Exec:
 
 @dataclass(frozen=True)
 class Copy:
-    """Files of a material to a place in the image; `link` where no parent folder is the base's."""
+    """Files of a material to a place in the image, one file where there is an `entry`.
+
+    `link` makes a layer that depends on no earlier one, and brings the folders above `dst` with it: only where they are
+    sure to be the same below.
+    """
 
     files: str
     entry: str
@@ -102,11 +107,12 @@ class Step:
 class Plan:
     """How an image is made: its base, operations in order, and the materials they take files from.
 
-    `base_user` is who the base runs as; `titles` say what the base and each layer are, for people.
+    `base_user` is who the base runs as, None where nobody asked; `titles` say what the base and each layer are, for
+    people.
     """
 
     base: str
-    base_user: str
+    base_user: str | None
     steps: tuple[Step, ...]
     materials: dict[str, Material]
     titles: tuple[str, ...]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from imagebuilder.plan.secrets import index_name
-from imagebuilder.spec.credential import Index
-from imagebuilder.spec.layers import PipOptions
+
+if TYPE_CHECKING:
+    from imagebuilder.spec.credential import Index
+    from imagebuilder.spec.layers import PipOptions
 
 
 def pip_arguments(options: PipOptions) -> tuple[str, ...]:
-    """Arguments of `uv pip install`; extra arguments come last, so that they win."""
+    """Arguments of `uv pip install`, and of `uv sync`, which has the same names; extra ones come last, so they win."""
     return (*_indexes(options), *(("--prerelease", "allow") if options.pre else ()), *options.extra_args)
-
-
-def project_arguments(options: PipOptions) -> tuple[str, ...]:
-    """Arguments of `uv sync`, which takes the same names."""
-    return pip_arguments(options)
 
 
 def _indexes(options: PipOptions) -> tuple[str, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from imagebuilder.errors import SpecError
 from imagebuilder.plan.ops import (
     CACHE_DIR,
     FILES_DIR,
@@ -20,8 +21,15 @@ from imagebuilder.plan.ops import (
     SetUser,
     SetWorkdir,
 )
-from imagebuilder.plan.quote import heredoc, json_exact, json_word, pair, word
+from imagebuilder.plan.quote import heredoc, json_exact, json_word, only_source, mount, pair, word
 from imagebuilder.plan.templates import render_template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What BuildKit's parser reads as one line, and what Linux passes to a shell as one argument (MAX_ARG_STRLEN).
+_LINE_LIMIT = 65_535
+_SCRIPT_LIMIT = 131_071
 
 SITE_SECRET = "imagebuilder-site"  # noqa: S105 - the id of a mount
 CA_SECRET = "imagebuilder-ca"  # noqa: S105
@@ -44,7 +52,7 @@ class Rendered:
 
 def render(plan: Plan, *, site: bool = False, ca: bool = False) -> Rendered:
     """Write a plan; `site` and `ca` mount what a site needs only while building into every step that runs."""
-    renderer = _Renderer(plan.base_user or "root", site, ca)
+    renderer = _Renderer(None if plan.base_user is None else plan.base_user or "root", site, ca)
     blocks: list[dict[str, object]] = []
     numbered = [(0, f"FROM {plan.base}")]
     layer = -1
@@ -54,6 +62,7 @@ def render(plan: Plan, *, site: bool = False, ca: bool = False) -> Rendered:
             title = f"{f'layer {layer}: ' if layer else ''}{plan.titles[layer]}"
             blocks.append({"title": _comment(title), "instructions": []})
         instructions = list(renderer.instructions(step.op))
+        _check_lengths(instructions, blocks[-1]["title"])
         blocks[-1]["instructions"] += instructions  # type: ignore[operator]
         if isinstance(step.op, (Exec, Copy, SetWorkdir)):
             numbered.append((step.layer, shows(step.op)))
@@ -65,6 +74,16 @@ def render(plan: Plan, *, site: bool = False, ca: bool = False) -> Rendered:
     usage = [f"It needs --secret id={name},src=FILE" for name in secrets]
     text = render_template("Dockerfile.j2", base=plan.base, blocks=blocks, tools=tools, usage=usage)
     return Rendered(text.rstrip("\n") + "\n", tuple(numbered), tools)
+
+
+def _check_lengths(instructions: list[str], title: object) -> None:
+    for instruction in instructions:
+        longest = max(len(line.encode()) for line in instruction.split("\n"))
+        if longest > _LINE_LIMIT or len(instruction.encode()) > _SCRIPT_LIMIT:
+            raise SpecError(
+                f"{title} is too long for one step of a build",
+                hint="divide it into several, or put it into a file, with_source_file(...), and run or read that",
+            )
 
 
 def shows(op: Op) -> str:
@@ -82,21 +101,21 @@ def shows(op: Op) -> str:
 
 @dataclass
 class _Renderer:
-    user: str
+    user: str | None  # who the instruction before ran as; None where the base decides
     site: bool
     ca: bool
 
     def __post_init__(self) -> None:
         self.runtime_user = self.user
 
-    def instructions(self, op: Op) -> Iterator[str]:
+    def instructions(self, op: Op) -> Iterator[str]:  # noqa: C901 - one branch per operation
         match op:
             case Exec():
                 yield from self.switch_user(op.user or "root")
                 yield self.run(op)
             case Copy(files, entry, dst, owner, link):
                 flags = [*(["--link"] if link else []), *([f"--chown={owner}"] if owner else [])]
-                source = f"{files}/{entry}" if entry else f"{files}/"
+                source = only_source(f"{files}/{entry}")
                 target = dst if entry else f"{dst.rstrip('/')}/"
                 yield " ".join(["COPY", *flags, f"[{json_word(source)}, {json_word(target)}]"])
             case SetEnv(variables, prepend):
@@ -121,33 +140,37 @@ class _Renderer:
             yield f"USER {word(name)}"
 
     def restore_user(self) -> Iterator[str]:
-        yield from self.switch_user(self.runtime_user)
+        if self.runtime_user is not None:
+            yield from self.switch_user(self.runtime_user)
 
     def run(self, op: Exec) -> str:
-        mounts = []
+        mounts: list[tuple[tuple[str, str | None], ...]] = []
         if op.tools:
-            mounts.append(f"type=bind,from={TOOLS_STAGE},target={TOOLS_DIR}")
+            mounts.append((("type", "bind"), ("from", TOOLS_STAGE), ("target", TOOLS_DIR)))
         if op.files is not None:
-            mounts.append(f"type=bind,source={op.files},target={FILES_DIR},rw")
+            mounts.append((("type", "bind"), ("source", op.files), ("target", FILES_DIR), ("rw", None)))
         if op.cache is not None:
-            mounts.append(
-                f"type=cache,id=imagebuilder-{op.cache},target={CACHE_DIR}"
-                + (",sharing=locked" if op.cache == "apt" else "")
-            )
-        secrets = [(mount.id, mount.target) for mount in op.secrets]
+            sharing = (("sharing", "locked"),) if op.cache == "apt" else ()
+            mounts.append((("type", "cache"), ("id", f"imagebuilder-{op.cache}"), ("target", CACHE_DIR), *sharing))
+        secrets = [(mounted.id, mounted.target) for mounted in op.secrets]
         if self.site and op.network:
             secrets.append((SITE_SECRET, SITE_FILE))
         if self.ca and op.network:
             secrets.append((CA_SECRET, CA_FILE))
-        mounts += [f"type=secret,id={name},target={target},mode=0444,required=true" for name, target in secrets]
+        for name, target in secrets:
+            mounts.append(
+                (("type", "secret"), ("id", name), ("target", target), ("mode", "0444"), ("required", "true"))
+            )
         script = render_template(
             "steps/entry.sh.j2",
-            body=render_template(op.template, tools=TOOLS_DIR, files=op.files and FILES_DIR, cache=CACHE_DIR, **dict(op.values)),
+            body=render_template(
+                op.template, tools=TOOLS_DIR, files=op.files and FILES_DIR, cache=CACHE_DIR, **dict(op.values)
+            ),
             secrets=op.secrets,
             site=SITE_FILE if self.site and op.network else None,
         )
         delimiter, body = heredoc(script)
-        flags = "".join(f"--mount={mount} \\\n    " for mount in mounts)
+        flags = "".join(f"--mount={mount(options)} \\\n    " for options in mounts)
         return f"RUN {flags}<<'{delimiter}'\n{body}{delimiter}"
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from imagebuilder.errors import SpecError
 from imagebuilder.plan.ops import RUN_DIR, SecretMount
 from imagebuilder.spec.credential import Credential, Index
-from imagebuilder.spec.image import Image
 from imagebuilder.spec.layers import AptPackages, Commands, PipOptions
 from imagebuilder.spec.secret import Secret
+
+if TYPE_CHECKING:
+    from imagebuilder.spec.image import Image
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class IndexPassword:
     @property
     def value(self) -> str:
         """The user name or the password."""
-        assert isinstance(self.index.credential, Credential)
+        assert isinstance(self.index.credential, Credential)  # noqa: S101 - made for such an index only
         return self.index.credential.username if self.part == "username" else self.index.credential.password
 
 
@@ -63,15 +67,31 @@ def index_mounts(options: PipOptions) -> tuple[SecretMount, ...]:
 
 
 def needs(image: Image) -> dict[str, Need]:
-    """Every secret that building an image needs, by its id."""
+    """Every secret that building an image needs, by its id.
+
+    Raises:
+        SpecError: one index has two credentials.
+    """
     found: dict[str, Need] = {}
+
+    def need(name: str, what: Need) -> None:
+        if name in found and isinstance(what, IndexPassword) and found[name] != what:
+            raise SpecError(
+                f"the index {what.index.url} is given with two different credentials",
+                hint="write its URL the same way in every layer",
+            )
+        found[name] = what
+
     for part in (image.base, *image.layers):
         options = getattr(part, "options", None)
         if isinstance(options, PipOptions):
-            found.update({secret_id(secret): secret for secret in options.secret_mounts})
+            for secret in options.secret_mounts:
+                need(secret_id(secret), secret)
             for index in options.indexes:
                 if index.credential is not None:
-                    found.update({f"{index_name(index)}-{p}": IndexPassword(index, p) for p in ("username", "password")})
+                    need(f"{index_name(index)}-username", IndexPassword(index, "username"))
+                    need(f"{index_name(index)}-password", IndexPassword(index, "password"))
         if isinstance(part, (AptPackages, Commands)):
-            found.update({secret_id(secret): secret for secret in part.secret_mounts})
+            for secret in part.secret_mounts:
+                need(secret_id(secret), secret)
     return found

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, final
 
 from imagebuilder.errors import RegistryError, VerificationError
-from imagebuilder.registry import media_types, scope
-from imagebuilder.registry.answer import API_HEADER, Failure
+from imagebuilder.registry import fetch, media_types, scope
 from imagebuilder.registry.clock import Clock, SystemClock
-from imagebuilder.registry.descriptor import Descriptor, Verifier, digest_like, is_digest, parse_platform
-from imagebuilder.registry.manifest import Manifest
+from imagebuilder.registry.descriptor import Descriptor, Verifier, parse_platform
 from imagebuilder.registry.mirror import Mirrors
 from imagebuilder.registry.session import Call, Session
 from imagebuilder.registry.settings import RegistrySettings
@@ -19,17 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from imagebuilder.registry.connection import Response
     from imagebuilder.registry.credentials import Credentials
+    from imagebuilder.registry.manifest import Manifest
     from imagebuilder.registry.upload import Progress, PushAccess, Source, UploadSession
     from imagebuilder.spec.platform import Platform
     from imagebuilder.spec.reference import Reference
 
-MANIFEST_LIMIT = 4 << 20  # OCI distribution-spec "Pushing Manifests": registries take at least 4 MiB
-CONFIG_LIMIT = 8 << 20
-_ACCEPT = f"Accept: {media_types.ACCEPT}\r\n"
-_ACCEPT_BLOB = "Accept: */*\r\n"
-_DOWNLOADS = 2  # a damaged download is repeated once
+_TAGS_LIMIT = 16 << 20
+_CONFIG_LIMIT = 8 << 20
 _LOOKING = "looking for a blob of"
 
 
@@ -70,8 +66,8 @@ class Client:
             RegistryError: it could not say.
         """
         if not mirrors:
-            return self._resolve(ref)
-        return self._mirrors.ask(ref, self._resolve)
+            return fetch.resolve(self.session, ref)
+        return self._mirrors.ask(ref, partial(fetch.resolve, self.session))
 
     def manifest(self, ref: Reference) -> Manifest:
         """A manifest or index, its digest verified.
@@ -87,8 +83,8 @@ class Client:
     def find_manifest(self, ref: Reference, *, mirrors: bool = True) -> Manifest | None:
         """As `manifest`, with None where the registry says there is none."""
         if not mirrors:
-            return self._find_manifest(ref)
-        return self._mirrors.ask(ref, self._find_manifest)
+            return fetch.find_manifest(self.session, ref)
+        return self._mirrors.ask(ref, partial(fetch.find_manifest, self.session))
 
     def platform_of(self, ref: Reference, manifest: Manifest) -> Platform | None:
         """The platform of a single image, from its config, which is asked for once for each digest.
@@ -100,7 +96,7 @@ class Client:
         if config is None or config.media_type not in media_types.CONFIGS:
             return None
         if config.digest not in self._platforms:
-            if config.size > CONFIG_LIMIT:
+            if config.size > _CONFIG_LIMIT:
                 raise RegistryError(
                     f"the config {config.digest} of {ref} has {config.size} bytes, more than any image's"
                 )
@@ -118,7 +114,7 @@ class Client:
             RegistryError: with status 404 where there is none; it could not say, or sent other bytes twice.
         """
         failure: Exception | None = None
-        for _ in range(_DOWNLOADS):
+        for _ in range(fetch.DOWNLOADS):
             try:
                 return b"".join(self.stream_blob(ref, descriptor))
             except (VerificationError, OSError) as error:  # noqa: PERF203 - two rounds
@@ -133,7 +129,7 @@ class Client:
             VerificationError: other bytes came than asked for.
             OSError: the connection broke on the way.
         """
-        response = self._mirrors.ask(ref, lambda place, attempts: self._open_blob(place, descriptor, attempts))
+        response = self._mirrors.ask(ref, partial(fetch.open_blob, self.session, descriptor))
         if response is None:
             raise RegistryError(f"{ref.name} has no blob {descriptor.digest}", status=404)
         verifier = Verifier(descriptor.digest, descriptor.size)
@@ -238,7 +234,7 @@ class Client:
                     raise RegistryError(f"{ref.name} does not exist", status=404, codes=failure.codes)
                 self.session.refuse(call, failure)
             try:
-                listed = json.loads(response.read(MANIFEST_LIMIT)).get("tags") or ()  # Nexus says null
+                listed = json.loads(response.read(_TAGS_LIMIT)).get("tags") or ()  # Nexus says null
             except (OSError, ValueError, AttributeError) as error:
                 raise RegistryError(f"listing the tags of {ref.name} failed: {error}") from error
             before = len(found)
@@ -249,83 +245,3 @@ class Client:
                 return list(found)
             request = self.session.request(call, ref)
             call = call._replace(target=self.session.transport.follow(request, request.location, following))
-
-    def _resolve(self, ref: Reference, attempts: int | None = None) -> Descriptor | None:
-        call = _manifest_call("HEAD", ref, attempts)
-        response = self.session.send(call)
-        headers = response.headers
-        digest = headers.get("docker-content-digest", "")
-        media_type = headers.get("content-type", "").partition(";")[0].strip()
-        length = headers.get("content-length", "")
-        if response.status == 200 and is_digest(digest) and length.isdigit():
-            if ref.digest and ref.digest.partition(":")[0] == digest.partition(":")[0] and digest != ref.digest:
-                raise RegistryError(f"{ref.registry} answered {digest} when asked for {ref}")
-            return Descriptor(media_type, digest, int(length))
-        if response.status == 404 and API_HEADER in headers:
-            return None
-        if response.status not in (200, 400, 404, 405):
-            self.session.refuse(call, self.session.failure(response))
-        found = self._find_manifest(ref, attempts)  # an odd answer to HEAD: the whole manifest decides
-        return found.descriptor if found else None
-
-    def _find_manifest(self, ref: Reference, attempts: int | None = None) -> Manifest | None:
-        call = _manifest_call("GET", ref, attempts)
-        problem = ""
-        for _ in range(_DOWNLOADS):
-            response = self.session.send(call)
-            if response.status != 200:
-                failure = self.session.failure(response)
-                if failure.status == 404 and is_absence(failure):
-                    return None
-                self.session.refuse(call, failure, _hint(failure))
-            try:
-                raw = response.read(MANIFEST_LIMIT)
-            except OSError as error:
-                problem = str(error)
-                continue
-            media_type = response.headers.get("content-type", "").partition(";")[0].strip()
-            try:
-                manifest = Manifest.of(raw, media_type if "manifest" in media_type or "index" in media_type else None)
-            except ValueError:
-                kind = media_type or "no media type"
-                raise RegistryError(
-                    f"reading {ref} failed: {ref.registry} answered 200 with {kind}, which is no manifest",
-                    hint=f"check that {ref.registry} is a registry and no portal or proxy answers in its place",
-                ) from None
-            said = ref.digest or response.headers.get("docker-content-digest", "")
-            if not is_digest(said) or digest_like(said, raw) == said:
-                return manifest if not ref.digest else Manifest(raw, manifest.media_type, ref.digest)
-            problem = f"the bytes have digest {manifest.digest}, not {said}"
-        raise RegistryError(f"reading {ref} failed: {ref.registry} sent a damaged manifest: {problem}")
-
-    def _open_blob(self, ref: Reference, descriptor: Descriptor, attempts: int | None) -> Response | None:
-        call = Call(
-            "GET",
-            ref,
-            f"{ref.repository}/blobs/{descriptor.digest}",
-            scope.pull(ref.repository),
-            "reading a blob of",
-            _ACCEPT_BLOB,
-            attempts=attempts,
-        )
-        response = self.session.send(call)
-        if response.status == 200:
-            return response
-        failure = self.session.failure(response)
-        if failure.status == 404 and is_absence(failure):
-            return None
-        return self.session.refuse(call, failure)
-
-
-def is_absence(failure: Failure) -> bool:
-    """Whether a 404 proves that something is not there: it comes from a registry, and not for want of an endpoint."""
-    return failure.from_registry and "UNSUPPORTED" not in failure.codes
-
-
-def _manifest_call(method: str, ref: Reference, attempts: int | None) -> Call:
-    target = f"{ref.repository}/manifests/{ref.target}"
-    return Call(method, ref, target, scope.pull(ref.repository), "reading", _ACCEPT, attempts=attempts)
-
-
-def _hint(failure: Failure) -> str | None:
-    return None if failure.from_registry else "the answer does not come from a registry; check its name and the proxies"

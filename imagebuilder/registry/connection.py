@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import select
+import socket
+import struct
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from imagebuilder.registry.http1 import (
@@ -17,7 +19,6 @@ from imagebuilder.registry.http1 import (
 )
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterable, Iterator
 
 PIECE = 65536
@@ -35,7 +36,7 @@ class Monotonic(Protocol):
 class Connection:
     """A socket with what has been read ahead of need; not for two threads at once."""
 
-    __slots__ = ("_buffer", "_clock", "_deadline", "_set", "_sock", "_stall", "begun", "used")
+    __slots__ = ("_buffer", "_clock", "_deadline", "_kernel", "_set", "_sock", "_stall", "begun", "used")
 
     def __init__(self, sock: socket.socket, *, stall: float, clock: Monotonic) -> None:
         self._sock = sock
@@ -44,6 +45,8 @@ class Connection:
         self._clock = clock
         self._deadline: float | None = None
         self._set: float | None = None
+        # Python's own timeouts poll before each call, and hand the interpreter to another thread each time.
+        self._kernel = type(sock) is socket.socket
         self.used = False  # an exchange was completed on it
         self.begun = False  # the present answer has begun to arrive
 
@@ -61,14 +64,14 @@ class Connection:
         self.begun = False
         self._arm()
         if body is None:
-            self._sock.sendall(head)
+            self._transmit(head)
             return self._read_head(method)
         try:
-            self._sock.sendall(head)
+            self._transmit(head)
             for piece in body:
                 self._arm()
-                self._sock.sendall(piece)
-        except (BrokenPipeError, ConnectionResetError, TimeoutError) as cut:
+                self._transmit(piece)
+        except OSError as cut:
             if not self.is_stale():
                 raise
             try:
@@ -158,7 +161,16 @@ class Connection:
 
     def _receive(self) -> bytes:
         self._arm()
-        return self._sock.recv(PIECE)
+        try:
+            return self._sock.recv(PIECE)
+        except BlockingIOError:
+            raise TimeoutError("timed out") from None
+
+    def _transmit(self, data: bytes) -> None:
+        try:
+            self._sock.sendall(data)
+        except BlockingIOError:
+            raise TimeoutError("timed out") from None
 
     def _arm(self) -> None:
         timeout = self._stall
@@ -168,8 +180,14 @@ class Connection:
                 raise TimeoutError("the time for this operation is over")
             timeout = min(timeout, left)
         if timeout != self._set:
-            self._sock.settimeout(timeout)
             self._set = timeout
+            if not self._kernel:
+                self._sock.settimeout(timeout)
+                return
+            self._sock.settimeout(None)
+            timeval = struct.pack("ll", int(timeout), max(1, int(timeout % 1 * 1_000_000)))
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
 
 
 class Response:

@@ -59,6 +59,7 @@ class Dialer:
             if context is not None:
                 if self._proxy:
                     self._tunnel(sock, self._proxy)
+                sock.settimeout(max(0.1, deadline - self._clock.monotonic()))
                 sock = context.wrap_socket(sock, server_hostname=self._origin.host)
         except BaseException:
             sock.close()

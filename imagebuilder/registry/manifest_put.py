@@ -31,6 +31,8 @@ def put_manifest(client: Client, ref: Reference, raw: bytes, media_type: str) ->
     digest = digest_like(ref.digest, raw) if ref.digest else sha256(raw)
     if ref.digest and digest != ref.digest:
         raise PushError(f"{_TASK} {ref} failed: the manifest has digest {digest}", hint="build the image again")
+    if not media_type.isascii() or not media_type.isprintable():
+        raise PushError(f"{_TASK} {ref} failed: {media_type!r} is not a media type")
     headers = f"Content-Type: {media_type}\r\nContent-Length: {len(raw)}\r\n"
     target = f"{ref.repository}/manifests/{ref.target}"
     call = Call("PUT", ref, target, scope.push(ref.repository), _TASK, headers, lambda: (raw,), once=True)

@@ -64,7 +64,7 @@ class Pool:
                     answer, length = connection.exchange(method, head, body() if body else None, deadline=deadline)
                 except TimeoutError:
                     raise
-                except ConnectionError:
+                except OSError:  # TLS has errors of its own for a connection that is gone
                     if not connection.used or connection.begun or method not in _REPEATABLE:
                         raise
                     connection.close()
@@ -84,13 +84,18 @@ class Pool:
 
     def _take(self, *, fresh_only: bool) -> Connection:
         while True:
-            try:
-                connection = self._idle.pop()
-            except IndexError:
+            connection = self._pop()
+            if connection is None:
                 return self._dialer.dial()
             if not (fresh_only and connection.is_stale()):
                 return connection
             connection.close()
+
+    def _pop(self) -> Connection | None:
+        try:
+            return self._idle.pop()
+        except IndexError:  # asking first whether one is there would be a race
+            return None
 
     def _release(self, connection: Connection, keep: bool) -> None:
         if keep and not self._closed:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from imagebuilder.errors import DeniedError, PushError, RegistryError
 from imagebuilder.registry import media_types
-from imagebuilder.registry.client import MANIFEST_LIMIT
 from imagebuilder.registry.descriptor import digest_like
+from imagebuilder.registry.fetch import MANIFEST_LIMIT
 from imagebuilder.registry.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -97,13 +97,22 @@ class _Push:
     def run(self, root: Descriptor, parallel: int) -> Pushed:
         manifests = self.manifests(root)
         blobs = {blob.digest: blob for manifest in manifests for blob in manifest.blobs}
-        self.blobs(sorted(blobs.values(), key=lambda blob: -blob.size), parallel)
         top = manifests[-1]
+        target = self.target(top)
+        self.blobs(sorted(blobs.values(), key=lambda blob: -blob.size), parallel)
         for manifest in manifests[:-1]:
             self.manifest(manifest, self.ref.with_digest(manifest.digest))
-        self.manifest(top, self.ref if self.ref.tag or self.ref.digest else self.ref.with_tag("latest"))
+        self.manifest(top, target)
         tally = self.tally
         return Pushed(top.digest, tally.uploaded, tuple(sorted(tally.mounted)), tuple(sorted(tally.skipped)))
+
+    def target(self, top: Manifest) -> Reference:
+        """Where the root goes: the tag, even where the reference has a digest too, else the digest, else `latest`."""
+        if self.ref.digest and self.ref.digest != top.digest:
+            raise PushError(f"pushing {self.ref} failed: the image has digest {top.digest}", hint="push to a tag alone")
+        if self.ref.digest and not self.ref.tag:
+            return self.ref
+        return self.ref.with_tag(self.ref.tag or "latest")
 
     def manifests(self, root: Descriptor) -> list[Manifest]:
         """All manifests, children before those that list them."""

@@ -147,4 +147,4 @@ class Session:
     def _send(self, request: Request, call: Call, deadline: float) -> Response:
         if call.once:
             return self.transport.send_once(request, deadline, limited=not call.long)
-        return self.transport.send(request, deadline)
+        return self.transport.send(request, deadline, limited=not call.long)

@@ -55,8 +55,8 @@ class Transport:
         """Note an origin that the user named: only those may be at link-local addresses."""
         self._asked.add(origin)
 
-    def send(self, request: Request, deadline: float) -> Response:
-        """Send a request until it is answered by other than a passing failure.
+    def send(self, request: Request, deadline: float, *, limited: bool = True) -> Response:
+        """Send a request until it is answered by other than a passing failure; `limited` as in `send_once`.
 
         Raises:
             RegistryError: no answer came, or passing failures only, until attempts or time were over.
@@ -65,7 +65,7 @@ class Transport:
         while True:
             attempt += 1
             try:
-                response = self.send_once(request, deadline)
+                response = self.send_once(request, deadline, limited=limited)
             except OSError as error:
                 self.pause(request, attempt, deadline, error)
             else:

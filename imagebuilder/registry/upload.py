@@ -10,6 +10,7 @@ from imagebuilder.registry import retry, scope
 from imagebuilder.registry.descriptor import Descriptor, Verifier
 from imagebuilder.registry.http1 import ProtocolError
 from imagebuilder.registry.session import Call
+from imagebuilder.spec.reference import check_repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,10 +63,12 @@ def mount(session: Session, ref: Reference, digest: str, source: str) -> UploadS
     """Take a blob over from another repository of the registry; None where that worked, else where to upload it.
 
     Raises:
+        InvalidReferenceError: `source` is not the name of a repository.
         DeniedError: we may not mount from there.
         RegistryError: the registry could not.
     """
-    return _start(session, ref, f"?mount={digest}&from={source}", scope.push(ref.repository, source))
+    query = f"?mount={digest}&from={check_repository(source)}"
+    return _start(session, ref, query, scope.push(ref.repository, source))
 
 
 def start(session: Session, ref: Reference) -> UploadSession:

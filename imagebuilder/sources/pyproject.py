@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -43,6 +44,22 @@ def dependency_names(data: Mapping[str, Any]) -> set[str] | None:
     if (isinstance(dynamic, list) and "dependencies" in dynamic) or not isinstance(listed, list):
         return None
     return set(_names(listed))
+
+
+def outside_source(data: Mapping[str, Any]) -> str | None:
+    """A dependency that `[tool.uv.sources]` takes from a workspace or a path out of the project's folder."""
+    project = table(data, "project")
+    extras = table(project, "optional-dependencies").values()
+    listed = [item for group in (project.get("dependencies"), *extras) if isinstance(group, list) for item in group]
+    wanted = set(_names(listed))
+    for name, given in table(data, "tool", "uv", "sources").items():
+        for source in given if isinstance(given, list) else [given]:
+            if normal_name(name) not in wanted or not isinstance(source, dict):
+                continue
+            path = os.path.normpath(str(source.get("path", ".")))
+            if source.get("workspace") is True or path.startswith(("../", "/")) or path == "..":
+                return name
+    return None
 
 
 def _names(requirements: list[Any]) -> Iterator[str]:

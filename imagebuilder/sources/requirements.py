@@ -220,7 +220,7 @@ class _Reading:
                 f"names {path}{subfolder}, which is not a Python project: it has no pyproject.toml or setup.py",
                 _PATH_HINT,
             )
-        place = self.locals.place("local", path, _PATH_HINT)
+        place = self.locals.project(path, _PATH_HINT)
         marker = f" ; {parts['marker'].strip().lstrip(';').strip()}" if parts["marker"] else ""
         return f"./{place}{subfolder}{extras}{marker}{options}"
 
@@ -229,7 +229,10 @@ class _Reading:
         if _VARIABLE.search(target):
             raise line.error("names a place by a variable", "write the path itself, relative to this file")
         if target.startswith("file:"):
-            parts = urlsplit(target)
+            try:
+                parts = urlsplit(target)
+            except ValueError as error:
+                raise line.error(f"is not a URL: {error}", "write file:///path or a relative path") from None
             if parts.netloc not in ("", "localhost"):
                 raise line.error(
                     f"names a file of the machine {parts.netloc!r}", "write file:///path or a relative path"

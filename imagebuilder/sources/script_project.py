@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from imagebuilder.errors import SourceError, SpecError
 from imagebuilder.sources.material import Material, Text
@@ -115,11 +115,12 @@ def _source(source: Any, folder: str, local: Locals) -> Any:
     if os.path.isdir(place) and not is_project(place):
         raise SourceError(f"{place} is not a Python project: it has no pyproject.toml or setup.py", hint=_PATHS)
     kept = {name: value for name, value in source.items() if name != "editable"}
-    return {**kept, "path": local.place("local", place, _PATHS)}
+    return {**kept, "path": local.project(place, _PATHS)}
 
 
 def _links(url: Any, folder: str, local: Locals) -> Any:
     if not isinstance(url, str) or ("://" in url and not url.startswith("file:")):
         return url
-    place = os.path.abspath(os.path.join(folder, unquote(urlsplit(url).path)))
+    path = unquote(re.sub(r"\Afile:(?://(?:localhost)?(?=/))?", "", url)) if url.startswith("file:") else url
+    place = os.path.abspath(os.path.join(folder, path))
     return f"./{local.place('links', place, _PATHS)}"

@@ -9,8 +9,10 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from imagebuilder.errors import SourceError
 from imagebuilder.sources.material import Material, Piece, Text
-from imagebuilder.sources.user_file import read_original, require_folder
+from imagebuilder.sources.pyproject import outside_source
+from imagebuilder.sources.user_file import read_original, read_toml, require_folder
 
 if TYPE_CHECKING:
     from imagebuilder.sources.sources import Sources
@@ -75,6 +77,21 @@ class Locals:
         self._sources = sources
         self._places: dict[tuple[str, str], str] = {}
         self.pieces: list[tuple[str, Piece]] = []
+
+    def project(self, path: str, hint: str) -> str:
+        """Place a distribution, or the folder of a project that is resolved where it is staged; its place.
+
+        Raises:
+            SourceError: there is none, or the project takes a dependency from outside its folder.
+        """
+        if os.path.isfile(pyproject := os.path.join(path, "pyproject.toml")):
+            _, data = read_toml(pyproject, hint)
+            if outside := outside_source(data):
+                raise SourceError(
+                    f"{pyproject} takes {outside!r} from outside its folder by [tool.uv.sources]",
+                    hint="lock the project with `uv lock` and use with_uv_project(...), which follows such sources",
+                )
+        return self.place("local", path, hint)
 
     def place(self, prefix: str, path: str, hint: str) -> str:
         """Place a folder as `prefix-N`, or a file in such a folder under its own name; its place.

@@ -32,16 +32,18 @@ def read_text(path: str, hint: str) -> str:
         raise SourceError(f"{path} does not exist", hint=hint) from None
     except OSError as error:
         raise unreadable(path, error) from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):
             raise SourceError(f"{path} is a folder, where a file is needed", hint=hint)
         if not stat.S_ISREG(mode):
             raise special(path, mode)
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(_LIMIT + 1)
-        except OSError as error:
-            raise unreadable(path, error) from None
+    except OSError as error:
+        raise unreadable(path, error) from None
+    finally:
+        os.close(descriptor)
     if len(data) > _LIMIT:
         raise SourceError(f"{path} is larger than {_LIMIT >> 20} MiB, too large to be what it is given for")
     try:

@@ -51,7 +51,7 @@ class UvLock:
                 hint=f"run `uv lock` in {root} with a current uv",
             )
         self.packages = tuple(map(self._package, tables(data, "package")))
-        self._members = set(map(str, table(data, "manifest").get("members", [])))
+        self._members = set(_strings(table(data, "manifest").get("members")))
 
     def _package(self, data: dict[str, Any]) -> LockedPackage:
         source = table(data, "source")
@@ -129,5 +129,9 @@ def _listed(listed: object) -> Iterator[tuple[str, str]]:
         if isinstance(item, dict):
             name = normal_name(str(item.get("name")))
             yield name, ""
-            for extra in item.get("extra", []):
-                yield name, str(extra)
+            for extra in _strings(item.get("extra")):
+                yield name, extra
+
+
+def _strings(value: object) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from imagebuilder.spec.layers import PipOptions
-from imagebuilder.spec.python_version import PythonVersion
 from imagebuilder.spec.value import Value
+
+if TYPE_CHECKING:
+    from imagebuilder.spec.python_version import PythonVersion
 
 
 class DebianBase(Value):

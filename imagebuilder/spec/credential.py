@@ -7,8 +7,12 @@ import re
 from imagebuilder.errors import SpecError
 from imagebuilder.spec.value import Value
 
-# The userinfo of a URL (RFC 3986, section 3.2.1) anywhere in a text.
-_IN_TEXT = r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<userinfo>[^\s/@'\"]+)@"
+# The userinfo of a URL (RFC 3986, section 3.2.1) anywhere in a text, up to the last @: people forget to encode one.
+_IN_TEXT = r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<userinfo>[^\s/'\"]+)@"
+# Where a user name alone is a token.
+_HTTP = ("http://", "https://", "git+http://", "git+https://")
+# A variable of the shell's or of pip's: it names a value and holds none.
+_VARIABLE = r"\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})\Z"
 
 
 class Credential(Value):
@@ -34,15 +38,22 @@ class Index(Value):
         Raises:
             SpecError: it is not an http, https or file URL.
         """
-        if not isinstance(url, str) or not url.isprintable() or " " in url:
-            raise SpecError(f"{where}: {mask(str(url))!r} is not a URL", hint='write index_url="https://host/simple"')
-        from urllib.parse import unquote, urlsplit, urlunsplit
+        example = 'write index_url="https://host/simple"'
+        checked: object = url  # a spec is written without a type checker, too
+        if not isinstance(checked, str) or not url.isprintable() or " " in url:
+            raise SpecError(f"{where}: {mask(str(url))!r} is not a URL", hint=example)
+        from urllib.parse import unquote, urlsplit, urlunsplit  # noqa: PLC0415 - 4 ms that few specs need
 
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https", "file") or not (parts.netloc or parts.scheme == "file"):
+        try:
+            parts = urlsplit(url)
+            _ = parts.port  # the start of a password that holds a raw '/', '?' or '#' reads as one
+        except ValueError:
             raise SpecError(
-                f"{where}: {mask(url)!r} is not an http(s) or file URL", hint='write index_url="https://host/simple"'
-            )
+                f"{where}: what follows '://' is not a host and port",
+                hint="percent-encode the user name and the password, for example '/' as %2F",
+            ) from None
+        if parts.scheme not in ("http", "https", "file") or not (parts.netloc or parts.scheme == "file"):
+            raise SpecError(f"{where}: {mask(url)!r} is not an http(s) or file URL", hint=example)
         if "@" not in parts.netloc:
             return cls(url)
         userinfo, _, host = parts.netloc.rpartition("@")
@@ -56,13 +67,16 @@ class Index(Value):
 
 
 def has_credentials(text: str) -> bool:
-    """Whether a URL with a password or token stands in the text; a bare `git@` or `ssh://git@` is none."""
-    return any(
-        ":" in found["userinfo"] or found["scheme"].lower() in ("http://", "https://", "git+https://", "git+http://")
-        for found in re.finditer(_IN_TEXT, text)
-    )
+    """Whether a URL with a password or token stands in the text; `ssh://git@` and `https://$TOKEN@` have none."""
+    return any(map(_is_credential, re.finditer(_IN_TEXT, text)))
 
 
 def mask(text: str) -> str:
     """The text with `***` in place of every URL's credentials."""
-    return re.sub(_IN_TEXT, r"\g<scheme>***@", text)
+    return re.sub(_IN_TEXT, lambda found: f"{found['scheme']}***@" if _is_credential(found) else found[0], text)
+
+
+def _is_credential(found: re.Match[str]) -> bool:
+    username, _, password = found["userinfo"].partition(":")
+    secret = password or (username if found["scheme"].lower() in _HTTP else "")
+    return bool(secret) and not re.match(_VARIABLE, secret)

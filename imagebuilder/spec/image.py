@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 from imagebuilder.errors import InvalidReferenceError, SpecError
 from imagebuilder.spec import arguments
-from imagebuilder.spec.arguments import StrPath
 from imagebuilder.spec.base import Base, DebianBase, DockerfileBase, NamedBase, ReferenceBase, ScriptBase
-from imagebuilder.spec.credential import Index, has_credentials, mask
 from imagebuilder.spec.layers import (
+    LABEL_PREFIX,
     AptPackages,
     Commands,
     Entrypoint,
@@ -19,7 +17,6 @@ from imagebuilder.spec.layers import (
     InstallMode,
     Labels,
     Layer,
-    PipOptions,
     PipPackages,
     PoetryProject,
     PyLock,
@@ -31,29 +28,26 @@ from imagebuilder.spec.layers import (
     Wheels,
     Workdir,
 )
+from imagebuilder.spec.pip_options import IndexUrls, install_mode, pip_options
 from imagebuilder.spec.platform import LINUX_AMD64, Platform
+from imagebuilder.spec.publication import DEFAULT_NAME, PlatformRequest, published
 from imagebuilder.spec.python_version import python_version as parse_python
 from imagebuilder.spec.python_version import running
 from imagebuilder.spec.reference import Reference
+from imagebuilder.spec.requirement import requirement
 from imagebuilder.spec.secret import Secret, SecretRequest, secrets_from
 from imagebuilder.spec.value import Value
 
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable, Mapping, Sequence
+
+    from imagebuilder.spec.arguments import StrPath
 
 P = ParamSpec("P")
-PlatformRequest = str | Platform | Sequence[str | Platform]
 PythonRequest = str | tuple[int, int]
-IndexUrls = str | Sequence[str]
 
-# A requirement (PEP 508) as far as its shape: a name with extras, then versions or a URL, then a marker; or a URL.
-_REQUIREMENT = (
-    r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\s*(?:\[[A-Za-z0-9._,\s-]*\])?\s*"
-    r"(?:\(?(?:\s*(?:~=|===?|!=|<=|>=|<|>)\s*[A-Za-z0-9._*+!-]+\s*,?)*\)?|@\s*\S+)\s*(?:;.*)?\Z"
-)
-_DIRECT_URL = r"(?:git\+|hg\+|svn\+|bzr\+)?(?:https?|ssh|git)://\S+\Z"
-# Debian policy 5.6.1 and apt-get(8): a name, an architecture, then =version, /suite or a trailing + or -.
-_APT = r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9-]+)?(?:=[A-Za-z0-9.+:~-]+|/[A-Za-z0-9._-]+)?\Z"
+# Debian policy 5.6.1 and apt-get(8): a name, an architecture, then =version or /suite; a last '-' would remove it.
+_APT = r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](?::[a-z0-9-]+)?(?:=[A-Za-z0-9.+:~-]+|/[A-Za-z0-9._-]+)?\Z"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_.-]*\Z"
 _USER = r"[a-z_][a-z0-9_-]{0,31}\Z"
 
@@ -72,6 +66,13 @@ class Image(Value):
     platforms: tuple[Platform, ...] = (LINUX_AMD64,)
     layers: tuple[Layer, ...] = ()
     ignore_files: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Refuse a base that is none, which a spec's author meets by writing `Image("python:3.11")`."""
+        base: object = self.base
+        if not isinstance(base, (DebianBase, ScriptBase, ReferenceBase, DockerfileBase, NamedBase)):
+            hint = f"write Image.from_base({base!r})" if isinstance(base, str) else "write Image.from_debian_base()"
+            raise SpecError(f"{base!r} is not what an image starts from", hint=hint)
 
     # -- where an image starts ---------------------------------------------------------------------------------------
 
@@ -93,7 +94,9 @@ class Image(Value):
         if install_sdk:
             raise SpecError("install_sdk=True: this release ships no task SDK", hint="leave install_sdk out")
         version = running() if python_version is None else parse_python(python_version)
-        return _published(cls(DebianBase(version)), name, registry, registry_secret, platform)
+        return published(
+            cls(DebianBase(version)), name=name, registry=registry, registry_secret=registry_secret, platform=platform
+        )
 
     @classmethod
     def from_base(
@@ -110,8 +113,13 @@ class Image(Value):
         A layer that installs Python packages makes `/opt/venv` from the base's own Python.
         """
         uri = arguments.line(image_uri, "from_base()", 'Image.from_base("python:3.11-slim")')
-        Reference.parse(uri)
-        return _published(cls(ReferenceBase(uri)), name, registry, registry_secret, platform)
+        try:
+            Reference.parse(uri)
+        except InvalidReferenceError as error:
+            raise SpecError(f"from_base(): {error.message}", hint=error.hint) from error
+        return published(
+            cls(ReferenceBase(uri)), name=name, registry=registry, registry_secret=registry_secret, platform=platform
+        )
 
     @classmethod
     def from_dockerfile(
@@ -130,7 +138,7 @@ class Image(Value):
             arguments.path(file, "from_dockerfile()", example),
             None if context is None else arguments.path(context, "from_dockerfile()", example),
         )
-        return _published(cls(base), name, registry, registry_secret, platform)
+        return published(cls(base), name=name, registry=registry, registry_secret=registry_secret, platform=platform)
 
     @classmethod
     def from_uv_script(
@@ -156,9 +164,16 @@ class Image(Value):
         base = ScriptBase(
             arguments.path(script, "from_uv_script()", 'Image.from_uv_script("script.py")'),
             None if python_version is None else parse_python(python_version),
-            _options("from_uv_script()", index_url, extra_index_urls, pre, extra_args, secret_mounts),
+            pip_options(
+                "from_uv_script()",
+                index_url=index_url,
+                extra_index_urls=extra_index_urls,
+                pre=pre,
+                extra_args=extra_args,
+                secret_mounts=secret_mounts,
+            ),
         )
-        return _published(cls(base), name, registry, registry_secret, platform)
+        return published(cls(base), name=name, registry=registry, registry_secret=registry_secret, platform=platform)
 
     @classmethod
     def from_ref_name(cls, name: str = "default") -> Image:
@@ -179,12 +194,18 @@ class Image(Value):
         """Install Python packages by requirement, such as `"numpy"` or `"scipy==1.10.0"`."""
         at = "with_pip_packages()"
         names = arguments.strings(packages, at, 'with_pip_packages("numpy", "scipy==1.10.0")')
-        for item in names:
-            _check_requirement(item, at)
-        options = _options(at, index_url, extra_index_urls, pre, extra_args, secret_mounts)
-        return self._with(PipPackages(tuple(item.strip() for item in names), options))
+        options = pip_options(
+            at,
+            index_url=index_url,
+            extra_index_urls=extra_index_urls,
+            pre=pre,
+            extra_args=extra_args,
+            secret_mounts=secret_mounts,
+        )
+        found = tuple(requirement(item, at, options.secret_mounts) for item in names)
+        return self._with(PipPackages(found, options))
 
-    def with_requirements(
+    def with_requirements(  # noqa: PLR0917 - the API that users know
         self,
         file: StrPath,
         index_url: str | None = None,
@@ -195,10 +216,17 @@ class Image(Value):
     ) -> Image:
         """Install what a requirements file lists, and the files it includes with `-r` and `-c`."""
         at = "with_requirements()"
-        options = _options(at, index_url, extra_index_urls, pre, extra_args, secret_mounts)
+        options = pip_options(
+            at,
+            index_url=index_url,
+            extra_index_urls=extra_index_urls,
+            pre=pre,
+            extra_args=extra_args,
+            secret_mounts=secret_mounts,
+        )
         return self._with(Requirements(arguments.path(file, at, 'with_requirements("requirements.txt")'), options))
 
-    def with_uv_project(
+    def with_uv_project(  # noqa: PLR0917 - the API that users know
         self,
         pyproject_file: StrPath,
         uvlock: StrPath | None = None,
@@ -217,10 +245,17 @@ class Image(Value):
         example = 'with_uv_project("pyproject.toml")'
         return self._with(
             UvProject(
-                _pyproject(pyproject_file, at, example),
+                arguments.path(pyproject_file, at, example),
                 None if uvlock is None else arguments.path(uvlock, at, example),
-                _install_mode(project_install_mode, at),
-                _options(at, index_url, extra_index_urls, pre, extra_args, secret_mounts),
+                install_mode(project_install_mode, at),
+                pip_options(
+                    at,
+                    index_url=index_url,
+                    extra_index_urls=extra_index_urls,
+                    pre=pre,
+                    extra_args=extra_args,
+                    secret_mounts=secret_mounts,
+                ),
             )
         )
 
@@ -235,7 +270,13 @@ class Image(Value):
     ) -> Image:
         """Install what a lock file (PEP 751, `pylock.toml`) lists."""
         at = "with_pylock()"
-        options = _options(at, index_url, extra_index_urls, False, extra_args, secret_mounts)
+        options = pip_options(
+            at,
+            index_url=index_url,
+            extra_index_urls=extra_index_urls,
+            extra_args=extra_args,
+            secret_mounts=secret_mounts,
+        )
         return self._with(PyLock(arguments.path(file, at, 'with_pylock("pylock.toml")'), options))
 
     def with_poetry_project(
@@ -251,10 +292,10 @@ class Image(Value):
         example = 'with_poetry_project("pyproject.toml")'
         return self._with(
             PoetryProject(
-                _pyproject(pyproject_file, at, example),
+                arguments.path(pyproject_file, at, example),
                 None if poetry_lock is None else arguments.path(poetry_lock, at, example),
-                _install_mode(project_install_mode, at),
-                _options(at, None, None, False, extra_args, secret_mounts),
+                install_mode(project_install_mode, at),
+                pip_options(at, extra_args=extra_args, secret_mounts=secret_mounts),
             )
         )
 
@@ -268,10 +309,16 @@ class Image(Value):
     ) -> Image:
         """Install wheel files, or every wheel of a folder, with what they depend on."""
         at = "with_wheels()"
-        given: tuple[StrPath, ...] = tuple(paths[0]) if len(paths) == 1 and isinstance(paths[0], (list, tuple)) else paths
+        given = arguments.items(paths)
         if not given:
             raise SpecError(f"{at} needs a wheel or a folder of wheels", hint='write with_wheels("./dist")')
-        options = _options(at, index_url, extra_index_urls, False, extra_args, secret_mounts)
+        options = pip_options(
+            at,
+            index_url=index_url,
+            extra_index_urls=extra_index_urls,
+            extra_args=extra_args,
+            secret_mounts=secret_mounts,
+        )
         return self._with(Wheels(tuple(arguments.path(item, at, 'with_wheels("./dist")') for item in given), options))
 
     # -- the system --------------------------------------------------------------------------------------------------
@@ -284,7 +331,7 @@ class Image(Value):
             if not re.match(_APT, item):
                 raise SpecError(
                     f"{at}: {item!r} is not the name of a Debian package",
-                    hint='write one name each, with_apt_packages("git", "curl"); shell goes into with_commands([...])',
+                    hint=_apt_hint(item),
                 )
         return self._with(AptPackages(names, secrets_from(secret_mounts, at)))
 
@@ -292,8 +339,9 @@ class Image(Value):
         """Run shell commands, each a step of its own; as root until `with_user`."""
         at = "with_commands()"
         example = 'with_commands(["make install"])'
-        if isinstance(commands, str):
-            raise SpecError(f"{at} takes a list of commands, not one string", hint=f"write with_commands([{commands!r}])")
+        given: object = commands
+        if isinstance(given, str):
+            raise SpecError(f"{at} takes a list of commands, not one string", hint=f"write with_commands([{given!r}])")
         return self._with(Commands(arguments.strings(commands, at, example), secrets_from(secret_mounts, at)))
 
     def with_user(self, name: str, uid: int | None = None) -> Image:
@@ -309,7 +357,7 @@ class Image(Value):
             raise SpecError(f"{at}: {uid!r} is not a user id", hint=f'write with_user("{checked}", uid=1001)')
         if (checked == "root") != (uid == 0) and uid is not None:
             raise SpecError(f"{at}: uid 0 is root and only root, not {checked!r} with uid={uid}")
-        return self._with(User(checked, uid))
+        return self._with(User(checked, uid or None))
 
     # -- files -------------------------------------------------------------------------------------------------------
 
@@ -327,16 +375,17 @@ class Image(Value):
         """
         at = "with_source_folder()"
         source = arguments.path(src, at, 'with_source_folder("./my_code", "/app")')
+        contents = arguments.flag(copy_contents_only, f"{at} copy_contents_only")
         if isinstance(ignore, str):
             raise SpecError(f"{at}: ignore takes a list of patterns", hint=f"write ignore=[{ignore!r}]")
         patterns = arguments.strings(ignore, at, 'with_source_folder("./my_code", ignore=["*.csv"])') if ignore else ()
         if dst is not None:
-            target = arguments.destination(dst, at).rstrip("/") or "/"
-        elif copy_contents_only:
+            target = arguments.destination(dst, at, 'with_source_folder(src, "/app")').rstrip("/") or "/"
+        elif contents:
             target = "."
         else:
-            target = re.split(r"[/\\]", source)[-1]
-            if target in ("", ".", ".."):
+            target = arguments.file_name(source, at)
+            if not target:
                 raise SpecError(
                     f"{at}: {source!r} has no name to give to the folder in the image",
                     hint=f'write with_source_folder({source!r}, "/app") or copy_contents_only=True',
@@ -350,10 +399,15 @@ class Image(Value):
         any other is the file's new path.
         """
         at = "with_source_file()"
-        target = arguments.destination(dst, at)
-        items: Sequence[StrPath] = src if isinstance(src, (list, tuple)) else [src]  # type: ignore[list-item]
-        sources = [arguments.path(item, at, 'with_source_file("config.yml", "/app/config.yml")') for item in items]
-        names = [re.split(r"[/\\]", source)[-1] for source in sources]
+        example = 'with_source_file("config.yml", "/app/config.yml")'
+        target = arguments.destination(dst, at, example)
+        given: object = src
+        sources = [
+            arguments.path(item, at, example) for item in (given if isinstance(given, (list, tuple)) else [given])
+        ]
+        names = [arguments.file_name(source, at) for source in sources]
+        if not names or not all(names):
+            raise SpecError(f"{at} needs files, not {src!r}", hint=f"write {example}")
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise SpecError(f"{at}: several files are named {', '.join(repeated)} and would overwrite each other")
@@ -366,6 +420,11 @@ class Image(Value):
 
     def with_dockerignore(self, file: StrPath) -> Image:
         """Leave out of every source folder what a file in `.dockerignore` syntax says; `!` takes back in."""
+        if isinstance(self.base, DockerfileBase):
+            raise SpecError(
+                "with_dockerignore(): the context of a Dockerfile has an ignore file of its own",
+                hint="write .dockerignore in the context, or <Dockerfile>.dockerignore beside the Dockerfile",
+            )
         path = arguments.path(file, "with_dockerignore()", 'with_dockerignore(".dockerignore")')
         return self.replace(ignore_files=(*self.ignore_files, path))
 
@@ -374,44 +433,48 @@ class Image(Value):
     def with_env_vars(self, env_vars: Mapping[str, str]) -> Image:
         """Set environment variables of the image; values are literal, `$` included."""
         at = "with_env_vars()"
-        pairs = _pairs(env_vars, at, 'with_env_vars({"MODE": "fast"})')
+        example = 'with_env_vars({"MODE": "fast"})'
+        pairs = arguments.pairs(env_vars, at, example)
         for key in pairs:
             if not re.match(_VARIABLE, key):
-                raise SpecError(f"{at}: {key!r} is not a variable name", hint='write with_env_vars({"MODE": "fast"})')
-        if not pairs:
-            return self
-        if self.layers and isinstance(self.layers[-1], EnvVars):
-            merged = dict(self.layers[-1].variables) | pairs
+                raise SpecError(f"{at}: {key!r} is not a variable name", hint=f"write {example}")
+        last = self.layers[-1] if self.layers else None
+        if isinstance(last, EnvVars):
+            merged = {**dict(last.variables), **pairs}
             return self.replace(layers=(*self.layers[:-1], EnvVars(tuple(sorted(merged.items())))))
-        return self._with(EnvVars(tuple(sorted(pairs.items()))))
+        return self._with(EnvVars(tuple(sorted(pairs.items())))) if pairs else self
 
     def with_labels(self, labels: Mapping[str, str]) -> Image:
         """Set labels of the image."""
         at = "with_labels()"
-        pairs = _pairs(labels, at, 'with_labels({"team": "search"})')
+        example = 'with_labels({"team": "search"})'
+        pairs = arguments.pairs(labels, at, example)
         for key in pairs:
-            if not key or key.startswith(LABEL_PREFIX):
+            if not key or "=" in key or key != key.strip():
+                raise SpecError(f"{at}: {key!r} is not a label's name", hint=f"write {example}")
+            if key.startswith(LABEL_PREFIX):
                 raise SpecError(
-                    f"{at}: {key!r} is not a label of yours", hint=f"names under {LABEL_PREFIX} are written by the build"
+                    f"{at}: {key!r} is not a label of yours",
+                    hint=f"names under {LABEL_PREFIX} are written by the build",
                 )
-        if not pairs:
-            return self
-        if self.layers and isinstance(self.layers[-1], Labels):
-            merged = dict(self.layers[-1].labels) | pairs
+        last = self.layers[-1] if self.layers else None
+        if isinstance(last, Labels):
+            merged = {**dict(last.labels), **pairs}
             return self.replace(layers=(*self.layers[:-1], Labels(tuple(sorted(merged.items())))))
-        return self._with(Labels(tuple(sorted(pairs.items()))))
+        return self._with(Labels(tuple(sorted(pairs.items())))) if pairs else self
 
     def with_workdir(self, workdir: StrPath) -> Image:
         """Set the working directory, made where missing."""
-        path = arguments.destination(workdir, "with_workdir()").rstrip("/") or "/"
+        path = arguments.destination(workdir, "with_workdir()", 'with_workdir("/app")').rstrip("/") or "/"
         return self._with(Workdir(path))
 
     def with_entrypoint(self, *args: str) -> Image:
         """Set what the container runs, as arguments; a list works too, and an empty one clears the base's."""
-        if args and not (len(args) == 1 and not isinstance(args[0], str) and not args[0]):
-            checked = arguments.strings(args, "with_entrypoint()", 'with_entrypoint("python", "-m", "app")')
-        else:
-            checked = ()
+        at = "with_entrypoint()"
+        example = 'with_entrypoint("python", "-m", "app")'
+        checked = tuple(arguments.text(item, at, example) for item in arguments.items(args))
+        if checked and not checked[0].strip():
+            raise SpecError(f"{at}: the program's name is empty", hint=f"write {example}")
         return self._with(Entrypoint(checked))
 
     # -- the value ---------------------------------------------------------------------------------------------------
@@ -436,13 +499,11 @@ class Image(Value):
                         "clone(python_version=...): this image's Python is its base's",
                         hint="start from Image.from_debian_base(python_version=...)",
                     )
-        return _published(image, name, registry, registry_secret, platform)
+        return published(image, name=name, registry=registry, registry_secret=registry_secret, platform=platform)
 
-    def pipe(
-        self, function: Callable[Concatenate[Image, P], Image], *args: P.args, **kwargs: P.kwargs
-    ) -> Image:
+    def pipe(self, function: Callable[Concatenate[Image, P], Image], *args: P.args, **kwargs: P.kwargs) -> Image:
         """Apply a recipe: `image.pipe(with_team_tools, version=2)` is `with_team_tools(image, version=2)`."""
-        result = function(self, *args, **kwargs)
+        result: object = function(self, *args, **kwargs)
         if not isinstance(result, Image):
             name = getattr(function, "__name__", repr(function))
             raise SpecError(f"pipe(): {name} returned {result!r}, not an Image", hint="return the image it made")
@@ -451,7 +512,7 @@ class Image(Value):
     @property
     def identifier(self) -> str:
         """The content address of what this image means; reads the files it names."""
-        from imagebuilder.api import identify_image
+        from imagebuilder.api import identify_image  # noqa: PLC0415 - the engine is not needed to write a spec
 
         return identify_image(self).identity.identifier
 
@@ -460,7 +521,7 @@ class Image(Value):
         """Where the image is published: `registry/name:identifier`, or the base's reference where nothing was added."""
         if isinstance(self.base, ReferenceBase) and not self.layers:
             return self.base.reference
-        from imagebuilder.api import identify_image
+        from imagebuilder.api import identify_image  # noqa: PLC0415 - the engine is not needed to write a spec
 
         return identify_image(self).uri
 
@@ -470,7 +531,7 @@ class Image(Value):
         return f"{self.registry}/{name}" if self.registry else name
 
     def __repr__(self) -> str:
-        from imagebuilder.spec.show import show_image
+        from imagebuilder.spec.show import show_image  # noqa: PLC0415 - only who prints a spec needs it
 
         return show_image(self)
 
@@ -483,126 +544,8 @@ class Image(Value):
         return self.replace(layers=(*self.layers, layer))
 
 
-DEFAULT_NAME = "image"
-LABEL_PREFIX = "io.imagebuilder."
-
-
-def _published(
-    image: Image,
-    name: str | None,
-    registry: str | None,
-    registry_secret: str | Secret | None,
-    platform: PlatformRequest | None,
-) -> Image:
-    changes: dict[str, Any] = {}
-    if name is not None:
-        changes["name"] = arguments.line(name, "name", 'name="my-app"')
-    if registry is not None:
-        changes["registry"] = arguments.line(registry, "registry", 'registry="ghcr.io/team"').rstrip("/")
-    if registry_secret is not None:
-        secrets = secrets_from(registry_secret, "registry_secret")
-        changes["registry_secret"] = secrets[0]
-    if platform is not None:
-        changes["platforms"] = _platforms(platform)
-    image = image.replace(**changes) if changes else image
-    if name is not None or registry is not None:
-        _check_name(image)
-    return image
-
-
-def _check_name(image: Image) -> None:
-    text = f"{image.name or DEFAULT_NAME}"
-    try:
-        if ":" in text or "@" in text:
-            raise SpecError(f"name={text!r} has a tag; the tag is the identifier", hint='write name="my-app"')
-        reference = Reference.parse(f"{image.registry}/{text}" if image.registry else f"docker.io/x/{text}")
-    except InvalidReferenceError as error:
-        raise SpecError(
-            f"name={image.name!r}, registry={image.registry!r} make no image name: {error.message}",
-            hint='write name="my-app", registry="ghcr.io/team"',
-        ) from error
-    if reference.tag or reference.digest:
-        raise SpecError(f"registry={image.registry!r} is not a registry", hint='write registry="ghcr.io/team"')
-
-
-def _platforms(request: PlatformRequest) -> tuple[Platform, ...]:
-    items = (request,) if isinstance(request, (str, Platform)) else tuple(request)
-    if not items:
-        raise SpecError("platform is empty", hint='write platform="linux/amd64"')
-    split = [part for item in items for part in (item.split(",") if isinstance(item, str) else [item])]
-    return tuple(sorted({item if isinstance(item, Platform) else Platform.parse(item) for item in split}))
-
-
-def _options(
-    at: str,
-    index_url: str | None,
-    extra_index_urls: IndexUrls | None,
-    pre: bool,
-    extra_args: str | None,
-    secret_mounts: SecretRequest | None,
-) -> PipOptions:
-    extra = (extra_index_urls,) if isinstance(extra_index_urls, str) else tuple(extra_index_urls or ())
-    if extra_args is not None and not isinstance(extra_args, str):
-        raise SpecError(f"{at}: extra_args is one string", hint='write extra_args="--no-build-isolation"')
-    if has_credentials(extra_args or ""):
-        raise SpecError(
-            f"{at}: extra_args has credentials in {mask(extra_args or '')!r}",
-            hint="write the URL as index_url or extra_index_urls, or use secret_mounts",
-        )
-    import shlex
-
-    try:
-        words = tuple(shlex.split(arguments.line(extra_args or "", at, 'extra_args="--no-deps"')))
-    except ValueError as error:
-        raise SpecError(f"{at}: extra_args={extra_args!r} does not split into words: {error}") from error
-    return PipOptions(
-        index_url=None if index_url is None else Index.parse(index_url, f"{at} index_url"),
-        extra_index_urls=tuple(Index.parse(url, f"{at} extra_index_urls") for url in extra),
-        pre=bool(pre),
-        extra_args=words,
-        secret_mounts=secrets_from(secret_mounts, at),
-    )
-
-
-def _check_requirement(item: str, at: str) -> None:
-    shown = mask(item)
-    if has_credentials(item):
-        raise SpecError(
-            f"{at}: {shown!r} has credentials in it, which would stay in the image's history",
-            hint='take the URL\'s host from an index_url, or give the token with secret_mounts=[Secret("TOKEN")]',
-        )
-    if item.startswith("-"):
-        raise SpecError(f"{at}: {shown!r} is an option, not a package", hint=f"write extra_args={shown!r}")
-    if item.strip().startswith((".", "/", "~")) or item.strip().endswith((".whl", ".tar.gz")) and "://" not in item:
-        raise SpecError(
-            f"{at}: {shown!r} is a path of this machine",
-            hint="use with_wheels(...) for wheels, with_uv_project(...) for a project",
-        )
-    if "\n" in item or not (re.match(_REQUIREMENT, item.strip()) or re.match(_DIRECT_URL, item.strip())):
-        if " " in item.strip() and all(re.match(_REQUIREMENT, part) for part in item.split()):
-            hint = "write " + ", ".join(repr(part) for part in item.split())
-        else:
-            hint = 'write it as PEP 508 says: "numpy", "scipy==1.10.0", "pkg @ https://..."'
-        raise SpecError(f"{at}: {shown!r} is not a requirement", hint=hint)
-
-
-def _pyproject(file: StrPath, at: str, example: str) -> str:
-    return arguments.path(file, at, example)
-
-
-def _install_mode(mode: str, at: str) -> InstallMode:
-    if mode == "dependencies_only" or mode == "install_project":  # noqa: PLR1714 - mypy narrows this form only
-        return mode
-    raise SpecError(
-        f"{at}: {mode!r} is not an install mode",
-        hint='write project_install_mode="dependencies_only" or "install_project"',
-    )
-
-
-def _pairs(mapping: Mapping[str, str], at: str, example: str) -> dict[str, str]:
-    if not isinstance(mapping, Mapping):
-        raise SpecError(f"{at}: {mapping!r} is not a mapping", hint=f"write {example}")
-    return {
-        arguments.line(key, at, example): arguments.line(value, f"{at} {key!r}", example)
-        for key, value in mapping.items()
-    }
+def _apt_hint(item: str) -> str:
+    names = item.split()
+    if len(names) > 1 and all(re.match(_APT, name) for name in names):
+        return f"write with_apt_packages({', '.join(map(repr, names))})"
+    return 'write one name each, with_apt_packages("git", "curl"); shell goes into with_commands([...])'

@@ -5,11 +5,16 @@ A field named in `where` says where files are on this machine: their contents ar
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from imagebuilder.spec.credential import Index
-from imagebuilder.spec.secret import Secret
 from imagebuilder.spec.value import Value
+
+if TYPE_CHECKING:
+    from imagebuilder.spec.credential import Index
+    from imagebuilder.spec.secret import Secret
+
+# The labels that a build writes itself, to tell what the image was made from.
+LABEL_PREFIX = "io.imagebuilder."
 
 InstallMode = Literal["dependencies_only", "install_project"]
 

@@ -34,7 +34,7 @@ class Platform(Value):
             SpecError: the text is not a platform.
         """
         parts = text.strip().lower().split("/")
-        if len(parts) == 1:
+        if len(parts) == 1 and parts != ["linux"]:
             parts = ["linux", *parts]
         if not 2 <= len(parts) <= 3 or not all(re.match(_PART, part) for part in parts):
             raise SpecError(f"{text!r} is not a platform", hint="write it as linux/amd64 or linux/arm64")

@@ -12,6 +12,7 @@ PythonVersion = tuple[int, int]
 _TEXT = r"(\d)\.(\d{1,2})(?:\.\d+)?\Z"
 _CLAUSE = r"\s*(~=|===?|!=|<=|>=|<|>)\s*([0-9]+(?:\.[0-9]+)*)(\.\*)?[a-z0-9.+-]*\s*\Z"
 _WRITE = 'write python_version="3.11" or python_version=(3, 11)'
+_PATCHES = 64  # more patch releases than a minor version ever had
 
 
 def running() -> PythonVersion:
@@ -25,11 +26,14 @@ def python_version(value: object) -> PythonVersion:
     Raises:
         SpecError: anything else; a float above all, since 3.10 is 3.1 to Python.
     """
-    if isinstance(value, str) and (found := re.match(_TEXT, value)):
-        return int(found[1]), int(found[2])
-    if isinstance(value, (tuple, list)) and len(value) in (2, 3) and all(type(part) is int for part in value):
-        return value[0], value[1]
-    raise SpecError(f"{value!r} is not a Python version", hint=_WRITE)
+    found: PythonVersion | None = None
+    if isinstance(value, str) and (match := re.match(_TEXT, value)):
+        found = int(match[1]), int(match[2])
+    elif isinstance(value, (tuple, list)) and len(value) in (2, 3) and all(type(part) is int for part in value):
+        found = value[0], value[1]
+    if found is None or found[0] != 3 or found[1] < 0:
+        raise SpecError(f"{value!r} is not a Python version", hint=_WRITE)
+    return found
 
 
 def satisfies(version: PythonVersion, requires: str) -> bool:
@@ -38,30 +42,29 @@ def satisfies(version: PythonVersion, requires: str) -> bool:
     Raises:
         SpecError: the specifier does not parse.
     """
-    return all(_clause(version, clause) for clause in requires.split(",") if clause.strip())
+    clauses = [_parse(clause) for clause in requires.split(",") if clause.strip()]
+    return any(all(_meets((*version, patch), *clause) for clause in clauses) for patch in range(_PATCHES))
 
 
-def _clause(version: PythonVersion, clause: str) -> bool:
+def _parse(clause: str) -> tuple[str, tuple[int, ...], bool]:
     found = re.match(_CLAUSE, clause)
     if not found:
         raise SpecError(f"requires-python: {clause.strip()!r} is not a version specifier", hint='write ">=3.11"')
-    operator, numbers, star = found[1], tuple(int(part) for part in found[2].split(".")), bool(found[3])
-    minor = (*numbers, 0)[:2]
-    patched = len(numbers) > 2 and not star
-    match operator:
-        case ">=":
-            return version >= minor
-        case ">":
-            # >3.11 excludes 3.11.* (PEP 440, "Exclusive ordered comparison"), >3.11.2 does not.
-            return version >= minor if patched else version > minor
-        case "<=":
-            return version <= minor
-        case "<":
-            return version <= minor if patched and numbers[2] > 0 else version < minor
-        case "~=":
-            return version[0] == numbers[0] and (version >= minor if len(numbers) == 2 else version == minor)
-        case "==" | "===":
-            return version == minor if len(numbers) > 1 else version[0] == numbers[0]
-        case _:
-            excluded = version == minor if len(numbers) > 1 else version[0] == numbers[0]
-            return not excluded or patched
+    return found[1], tuple(int(part) for part in found[2].split(".")), bool(found[3])
+
+
+def _meets(release: tuple[int, ...], operator: str, numbers: tuple[int, ...], star: bool) -> bool:
+    """PEP 440, "Version specifiers", for final releases; missing parts are zeros."""
+    bound = (*numbers, 0, 0)[: max(3, len(numbers))]
+    starts = release[: len(numbers)] == numbers
+    verdicts = {
+        ">=": release >= bound,
+        ">": release > bound,
+        "<=": release <= bound,
+        "<": release < bound,
+        "~=": release >= bound and release[: len(numbers) - 1] == numbers[:-1],
+        "==": starts if star else release == bound,
+        "===": release == bound,
+        "!=": not starts if star else release != bound,
+    }
+    return verdicts[operator]

@@ -13,7 +13,8 @@ DOCKER_HUB = "docker.io"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z"
 _DIGEST = r"sha256:[0-9a-f]{64}\Z|sha512:[0-9a-f]{128}\Z"
-_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?\Z"
 _REPOSITORY_LIMIT = 255
 
 
@@ -107,7 +108,8 @@ def check_repository(path: str, whole: str | None = None) -> str:
     for part in path.split("/"):
         if not re.match(_COMPONENT, part):
             hint = f"write {whole.replace(path, path.lower())!r}" if path != path.lower() else None
-            raise _invalid(whole, f"{part!r} has other than lower-case letters, digits and single '.', '_', '-' between", hint)
+            why = f"{part!r} has other than lower-case letters, digits and single '.', '_', '-' between"
+            raise _invalid(whole, why, hint)
     return path
 
 

@@ -23,14 +23,17 @@ class Secret(Value):
     as_env_var: str | None = None
 
     def check(self) -> None:
-        if not isinstance(self.key, str) or not self.key.strip():
-            raise SpecError(f"a secret needs a key, not {self.key!r}", hint='write Secret(key="API_TOKEN")')
+        """Refuse a key, group, path or variable that cannot be one."""
         for name, text in (("key", self.key), ("group", self.group)):
-            if text is not None and not text.isprintable():
+            if text is None and name == "group":
+                continue
+            if not isinstance(text, str) or not text.strip():
+                raise SpecError(f"a secret needs a {name}, not {text!r}", hint='write Secret(key="API_TOKEN")')
+            if not text.isprintable():
                 raise SpecError(f"the {name} of secret {self.key!r} has unprintable characters")
         if self.mount is not None:
             self.__dict__["mount"] = _mount_path(self.key, self.mount)
-        if self.as_env_var is not None and not re.match(_VARIABLE, self.as_env_var):
+        if self.as_env_var is not None and not re.match(_VARIABLE, str(self.as_env_var)):
             raise SpecError(
                 f"secret {self.key!r}: {self.as_env_var!r} is not a variable name",
                 hint=f'write Secret(key={self.key!r}, as_env_var="{self.default_variable}")',
@@ -61,7 +64,9 @@ class Secret(Value):
 
 def _mount_path(key: str, mount: object) -> str:
     path = str(mount)
-    if not path.startswith("/") or path.endswith("/") or ".." in path.split("/") or not path.isprintable():
+    # BuildKit reads the flags of an instruction byte by byte: a letter outside ASCII would become two others.
+    readable = path.isascii() and path.isprintable()
+    if not path.startswith("/") or path.endswith("/") or ".." in path.split("/") or not readable:
         raise SpecError(
             f"secret {key!r}: the mount {path!r} is not the absolute path of a file",
             hint=f'write Secret(key={key!r}, mount="/run/secrets/{re.sub(r"[^A-Za-z0-9._-]", "-", key)}")',
@@ -84,7 +89,16 @@ def secrets_from(request: SecretRequest | None, where: str) -> tuple[Secret, ...
         elif isinstance(item, Secret):
             found.append(item)
         else:
+            raise SpecError(f"{where}: {item!r} is not a secret", hint='write secret_mounts=[Secret(key="API_TOKEN")]')
+    return _without_conflicts(tuple(dict.fromkeys(found)), where)
+
+
+def _without_conflicts(secrets: tuple[Secret, ...], where: str) -> tuple[Secret, ...]:
+    for name, values in (("variable", [s.variable for s in secrets]), ("mount", [s.mount for s in secrets])):
+        twice = next((value for value in values if value is not None and values.count(value) > 1), None)
+        if twice is not None:
             raise SpecError(
-                f"{where}: {item!r} is not a secret", hint='write secret_mounts=[Secret(key="API_TOKEN")]'
+                f"{where}: two secrets have the {name} {twice}",
+                hint='write Secret("KEY", as_env_var="OTHER_NAME"), or another mount, for one of them',
             )
-    return tuple(found)
+    return secrets

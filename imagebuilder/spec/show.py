@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imagebuilder.spec.base import Base, DebianBase, DockerfileBase, NamedBase, ReferenceBase, ScriptBase
-from imagebuilder.spec.image import Image
+from imagebuilder.spec.credential import mask
 from imagebuilder.spec.layers import (
     AptPackages,
     Commands,
@@ -28,28 +28,27 @@ from imagebuilder.spec.layers import (
 )
 from imagebuilder.spec.platform import LINUX_AMD64
 
+if TYPE_CHECKING:
+    from imagebuilder.spec.image import Image
+
 
 def show_image(image: Image) -> str:
     """Print an image; `eval` of the text gives an equal one unless credentials were masked."""
-    call, keywords = _base(image.base)
-    if image.name is not None:
-        keywords["name"] = image.name
-    if image.registry is not None:
-        keywords["registry"] = image.registry
-    if image.registry_secret is not None:
-        keywords["registry_secret"] = image.registry_secret
-    if image.platforms != (LINUX_AMD64,):
-        keywords["platform"] = tuple(str(platform) for platform in image.platforms)
-    positional = keywords.pop("", ())
-    text = f"Image.{_call(call, positional, keywords)}"
+    call, argument, keywords = _base(image.base)
+    where = _publication(image)
+    if isinstance(image.base, NamedBase):
+        text = f"Image.{_call(call, (argument,), {})}"
+        text += f".{_call('clone', (), where)}" if where else ""
+    else:
+        text = f"Image.{_call(call, (argument,), {**where, **keywords})}"
     for file in image.ignore_files:
         text += f".with_dockerignore({file!r})"
     for layer in image.layers:
         text += f".{show_layer(layer)}"
-    return text
+    return mask(text)
 
 
-def show_layer(layer: Layer) -> str:
+def show_layer(layer: Layer) -> str:  # noqa: C901, PLR0911, PLR0912 - one branch per layer
     """Print the call that adds a layer."""
     match layer:
         case PipPackages(packages, options):
@@ -84,19 +83,32 @@ def show_layer(layer: Layer) -> str:
             return _call("with_entrypoint", args, {})
 
 
-def _base(base: Base) -> tuple[str, dict[str, Any]]:
+def _base(base: Base) -> tuple[str, object, dict[str, Any]]:
     match base:
         case DebianBase(version):
-            return "from_debian_base", {"": (version,)}
+            return "from_debian_base", version, {}
         case ScriptBase(script, version, options):
             chosen = {} if version is None else {"python_version": version}
-            return "from_uv_script", {"": (script,), **chosen, **_options(options)}
+            return "from_uv_script", script, {**chosen, **_options(options)}
         case ReferenceBase(reference):
-            return "from_base", {"": (reference,)}
+            return "from_base", reference, {}
         case DockerfileBase(file, context):
-            return "from_dockerfile", {"": (file,), **({} if context is None else {"context": context})}
+            return "from_dockerfile", file, {} if context is None else {"context": context}
         case NamedBase(name):
-            return "from_ref_name", {"": (name,)}
+            return "from_ref_name", name, {}
+
+
+def _publication(image: Image) -> dict[str, Any]:
+    where: dict[str, Any] = {}
+    if image.name is not None:
+        where["name"] = image.name
+    if image.registry is not None:
+        where["registry"] = image.registry
+    if image.registry_secret is not None:
+        where["registry_secret"] = image.registry_secret
+    if image.platforms != (LINUX_AMD64,):
+        where["platform"] = tuple(str(platform) for platform in image.platforms)
+    return where
 
 
 def _options(options: PipOptions) -> dict[str, Any]:

@@ -34,30 +34,29 @@ class Value:
 
     def __init_subclass__(cls) -> None:
         own = [name for name, kind in cls.__annotations__.items() if not kind.startswith("ClassVar")]
-        cls.fields = cls.__match_args__ = (*cls.fields, *own)
+        cls.fields = (*cls.fields, *own)
+        type.__setattr__(cls, "__match_args__", cls.fields)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         fields = self.fields
         if len(args) > len(fields):
             raise TypeError(f"{type(self).__name__} takes {len(fields)} arguments, {len(args)} were given")
-        values = dict(zip(fields, args, strict=False))
+        given = dict(zip(fields, args, strict=False))
         for name, value in kwargs.items():
-            if name not in fields or name in values:
+            if name not in fields or name in given:
                 raise TypeError(f"{type(self).__name__} has no {name!r} to set, or has it twice")
-            values[name] = value
+            given[name] = value
+        # In the order of the fields, however they were given: hash and repr read them in this order.
         for name in fields:
-            if name not in values:
-                try:
-                    values[name] = getattr(type(self), name)
-                except AttributeError:
-                    raise TypeError(f"{type(self).__name__} needs {name!r}") from None
-        self.__dict__.update(values)
+            if name not in given and not hasattr(type(self), name):
+                raise TypeError(f"{type(self).__name__} needs {name!r}")
+            self.__dict__[name] = given[name] if name in given else getattr(type(self), name)
         self.check()
 
     def check(self) -> None:
         """Refuse what no such value can be; for subclasses."""
 
-    def replace(self: Self, **changes: Any) -> Self:
+    def replace(self: Self, **changes: Any) -> Self:  # noqa: PYI019 - typing has no Self in Python 3.10
         """The same value with some fields changed."""
         return type(self)(**{**self.__dict__, **changes})
 

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from imagebuilder.errors import DeniedError, PushError, RegistryError, VerificationError
+from imagebuilder.errors import DeniedError, InvalidReferenceError, PushError, RegistryError, VerificationError
 from imagebuilder.registry import (
     Client,
     Descriptor,
@@ -308,3 +308,53 @@ def test_foreign_layers_are_not_pushed(registry, patient, images, ref):
     root = images.store.add(json.dumps(document).encode(), types.OCI_MANIFEST)
     push(patient, images.store, root, ref)
     assert there(patient, ref, root)
+
+
+def test_a_reference_with_tag_and_digest(client, images, ref, root):
+    both = ref.replace(digest=root.digest)
+    push(client, images.store, root, both)
+    assert there(client, ref, root)
+    with pytest.raises(PushError, match=root.digest):
+        push(client, images.store, root, ref.replace(tag="2", digest=f"sha256:{'0' * 64}"))
+    bare = ref.replace(repository="team/bare", tag=None)
+    push(client, images.store, root, bare)
+    assert client.tags(bare) == ["latest"]
+    push(client, images.store, root, ref.replace(repository="team/untagged", tag=None, digest=root.digest))
+    assert client.tags(ref.replace(repository="team/untagged")) == []
+
+
+def test_a_long_upload_outlives_the_deadline_of_an_operation(registry, images, ref):
+    root = images.image(layers=(BIG,))
+
+    class Hurried:
+        """A minute passes with each piece."""
+
+        def __init__(self):
+            self.now = 0.0
+
+        def monotonic(self):
+            return self.now
+
+        time = monotonic
+
+        def sleep(self, seconds):
+            self.now += seconds
+
+    clock = Hurried()
+
+    def pass_a_minute(event):
+        if event.state == "uploading" and event.sent:
+            clock.now += 61
+
+    with Client(clock=clock) as client:
+        push(client, images.store, root, ref, parallel=1, on_event=pass_a_minute)
+        assert there(client, ref, root)
+        assert clock.now > 300
+
+
+def test_what_comes_from_a_store_cannot_add_headers(registry, client, ref):
+    with pytest.raises(PushError, match="media type"):
+        client.put_manifest(ref, b"{}", "a/b\r\nX-Evil: 1")
+    with pytest.raises(InvalidReferenceError):
+        client.mount_blob(ref, f"sha256:{'0' * 64}", "a&b=c d")
+    assert registry.seen == []

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import socket
+import threading
+from contextlib import suppress
 
 import pytest
 
@@ -138,3 +141,49 @@ def test_tags_move(client, any_ref, images):
     push(client, images.store, second, any_ref)
     assert client.resolve(any_ref).digest == second.digest
     assert client.resolve(any_ref.with_digest(first.digest)) is not None
+
+
+class CuttingProxy:
+    """Passes bytes on to a registry, and cuts the first connections that have sent so many."""
+
+    def __init__(self, host: str, limit: int, cuts: int) -> None:
+        self.target, self.limit, self.cuts = host, limit, cuts
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.host = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self) -> None:
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            name, _, port = self.target.rpartition(":")
+            far = socket.create_connection((name, int(port)))
+            threading.Thread(target=self.pump, args=(near, far, True), daemon=True).start()
+            threading.Thread(target=self.pump, args=(far, near, False), daemon=True).start()
+
+    def pump(self, one: socket.socket, other: socket.socket, up: bool) -> None:
+        passed = 0
+        with suppress(OSError):
+            while data := one.recv(65536):
+                passed += len(data)
+                if up and passed > self.limit and self.cuts > 0:
+                    self.cuts -= 1
+                    break
+                other.sendall(data)
+        for sock in (one, other):
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        one.close()
+
+
+def test_a_cut_upload_arrives_whole(client, any_registry, any_ref, images):
+    content = bytes(range(251)) * 20_000
+    proxy = CuttingProxy(any_registry, len(content) * 4 // 10, cuts=2)
+    there = any_ref.replace(registry=proxy.host)
+    root = images.image(layers=(content,))
+    push(client, images.store, root, there)
+    assert proxy.cuts == 0
+    assert client.blob(any_ref, Descriptor.of(types.OCI_LAYER, content)) == content
+    proxy.listener.close()

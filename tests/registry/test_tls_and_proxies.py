@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -188,3 +189,14 @@ def test_a_proxy_that_refuses(secure, certificate, clock):
     assert "407" in verdict.reason
     assert "pw" not in verdict.reason
     proxy.listener.close()
+
+
+def test_a_stale_tls_connection_is_replaced_at_once(secure, certificate, clock):
+    made = settings(secure, own=str(certificate / "cert.pem"))
+    ref = Reference.parse(f"{secure.host}/a/b:1")
+    with Client(made, clock=clock) as client:
+        for _ in range(3):
+            assert isinstance(check(client, ref), Absent)
+            secure._server.cut_all()
+            time.sleep(0.02)
+    assert clock.slept == []

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagebuilder.errors import BuildError, SourceChangedError
 from imagebuilder.sources import File, Folder, Link, Snapshot, snapshot_file, take_snapshot
 from imagebuilder.sources.material import Material, Original, Text
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAMES = st.text("ab-", min_size=1, max_size=3)
 PLACES = st.lists(NAMES, min_size=1, max_size=2).map("/".join)
@@ -40,11 +43,13 @@ def meaning(material: Material) -> object:
     return repr((material.entry, pieces))
 
 
+@settings(deadline=None)
 @given(MATERIALS, MATERIALS)
 def test_two_materials_share_a_digest_only_if_they_mean_the_same(one: Material, other: Material):
     assert (one.digest == other.digest) == (meaning(one) == meaning(other))
 
 
+@settings(deadline=None)
 @given(st.dictionaries(PLACES, PIECES, min_size=2, max_size=4), st.randoms())
 def test_the_order_of_pieces_does_not_matter(pieces, random):
     shuffled = list(pieces.items())

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from imagebuilder import Image
 from imagebuilder.errors import SourceError
 from imagebuilder.sources import Sources
-from imagebuilder.sources.materials import Materials
 from imagebuilder.sources.read import read_materials
 from imagebuilder.sources.toml_text import dump, normalised, without_leading_comments
 from imagebuilder.spec.script import load_toml
+
+if TYPE_CHECKING:
+    from imagebuilder.sources.materials import Materials
 
 
 def read(image: Image) -> Materials:
@@ -63,7 +66,7 @@ def test_ignore_files_come_first_then_the_layers_own_patterns(make_tree):
 def test_a_missing_ignore_file_is_named(make_tree):
     root = make_tree({"src/a": "1"})
     image = Image.from_debian_base().with_dockerignore(root / "no").with_source_folder(root / "src", "/app")
-    with pytest.raises(SourceError, match=rf"{root}/no does not exist\n.*with_dockerignore"):
+    with pytest.raises(SourceError, match=f"{root}/no does not exist\n.*with_dockerignore"):
         read(image)
 
 
@@ -101,7 +104,7 @@ def test_what_is_missing_is_named_in_full_with_its_call_and_a_hint(monkeypatch, 
     with pytest.raises(SourceError) as caught:
         read(call(Image.from_debian_base(), Path("gone")))
     assert caught.value.message.startswith("with_")
-    assert f"('gone" in caught.value.message
+    assert "('gone" in caught.value.message
     assert f"{tmp_path}/gone" in caught.value.message
     assert "does not exist" in caught.value.message
     assert hint in (caught.value.hint or "")

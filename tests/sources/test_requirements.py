@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from uv import find_uv_bin
 
 from imagebuilder import Image
 from imagebuilder.errors import SecretError, SourceError
@@ -80,6 +85,7 @@ WORDS = st.builds(
 NOISE = st.sampled_from(["", " ", "\t"])
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS, min_size=1, max_size=4), st.data())
 def test_noise_never_changes_the_digest(content: list[list[str]], data: st.DataObject):
     noisy = []
@@ -96,6 +102,7 @@ def test_noise_never_changes_the_digest(content: list[list[str]], data: st.DataO
         assert read(path).digest == plain
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS, min_size=1, max_size=3), st.lists(WORDS, min_size=1, max_size=3))
 def test_different_requirements_have_different_digests(one: list[list[str]], other: list[list[str]]):
     with tempfile.TemporaryDirectory() as folder:
@@ -259,9 +266,11 @@ def test_the_exec_bit_of_a_distribution_does_not_count(make_tree):
         ("--find-links gone", r"names {root}/gone, which does not exist"),
         ("-e ${{HOME}}/lib", "by a variable"),
         ("file://host/lib", "of the machine 'host'"),
+        ("file://[", "is not a URL"),
         ("git+file:///repo", "a repository on this machine"),
         ("./lib#sha256=ab", "means nothing to a local path"),
         ("--req other.txt", "no option of a requirements file"),
+        ("-r plain", "{root}/plain is a folder"),
         ("-r", "no option of a requirements file"),
         ("--find-links 'x", "does not split into words"),
         ("; x", "is not a requirement"),
@@ -273,6 +282,58 @@ def test_a_line_that_cannot_be_understood_is_named(make_tree, line: str, message
     with pytest.raises(SourceError, match=message.format(root=root)) as caught:
         read(root / "r.txt")
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("source", ["{ workspace = true }", '{ path = "../other" }', '[{ path = "/opt/other" }]'])
+@pytest.mark.parametrize("listed", ['dependencies = ["Other>1"]', 'optional-dependencies.x = ["other"]'])
+def test_a_project_that_needs_what_is_around_it_is_sent_to_its_lock(make_tree, source: str, listed: str):
+    pyproject = f'[project]\nname = "lib"\n{listed}\n[tool.uv.sources]\nother = {source}\n'
+    root = make_tree({"r.txt": "./lib", "lib/pyproject.toml": pyproject})
+    with pytest.raises(SourceError, match=r"takes 'other' from outside its folder.*\n.*with_uv_project"):
+        read(root / "r.txt")
+
+
+def test_sources_that_are_not_needed_or_inside_do_not_matter(make_tree):
+    pyproject = (
+        '[project]\nname = "lib"\ndependencies = ["inner"]\n[tool.uv.sources]\n'
+        'inner = { path = "./inner" }\nother = { workspace = true }\n'
+    )
+    root = make_tree({"r.txt": "./lib", "lib/pyproject.toml": pyproject})
+    assert lines(root / "r.txt") == ["./local-1"]
+
+
+def test_uv_installs_what_is_staged(make_tree, tmp_path: Path):
+    root = make_tree({"dist/": None, "r.txt": "# c\n-r sub/i.txt  # c\n-c c.txt\n./dist/a-1.0-py3-none-any.whl"})
+    for name in "ab":
+        with zipfile.ZipFile(root / f"dist/{name}-1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+            wheel.writestr(f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+            wheel.writestr(f"{name}-1.0.dist-info/RECORD", "")
+    (root / "sub").mkdir()
+    (root / "sub/i.txt").write_text("--find-links=../dist --no-index\nB ; python_version \\\n  > '3'\n")
+    (root / "c.txt").write_text("b<2")
+    read(root / "r.txt").write(tmp_path / "out")
+    environment = {
+        "PATH": os.defpath,
+        "HOME": str(tmp_path),
+        "UV_CACHE_DIR": str(tmp_path / "cache"),
+        "UV_OFFLINE": "1",
+    }
+    for arguments in (
+        ["venv", "--python", sys.executable, str(tmp_path / "venv")],
+        ["pip", "install", "--python", str(tmp_path / "venv"), "-r", "requirements.txt"],
+    ):
+        done = subprocess.run(
+            [find_uv_bin(), *arguments],
+            cwd=tmp_path / "out",
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    assert "+ a==1.0" in done.stderr
+    assert "+ b==1.0" in done.stderr
 
 
 # -- credentials -----------------------------------------------------------------------------------------------------

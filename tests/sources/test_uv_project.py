@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from uv import find_uv_bin
@@ -16,6 +15,10 @@ from imagebuilder.errors import SecretError, SourceError, SpecError
 from imagebuilder.sources import Sources
 from imagebuilder.sources.material import Material, Text
 from imagebuilder.sources.read import read_materials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 BACKEND = """
 import pathlib, zipfile
@@ -97,7 +100,7 @@ def synced(tmp_path: Path) -> Callable[..., set[str]]:
 
 
 def read(path: Path, **options: str) -> Material:
-    image = Image.from_debian_base().with_uv_project(path, **options)  # type: ignore[arg-type]
+    image = Image.from_debian_base().with_uv_project(path, **options)
     (material,) = read_materials(image, Sources(), lambda requires, name: (3, 11)).layers
     assert material is not None
     return material
@@ -422,7 +425,8 @@ def test_broken_toml_names_the_file(app: Path, file: str):
 def test_credentials_are_refused_and_never_shown(app: Path, file: str):
     path = app / "app" / file
     text = path.read_text() if path.exists() else ""
-    path.write_text(text + '\n# https://in:comments@h\n[[tool.uv.index]]\nurl = "https://user:hunter2@h/simple"\n')
+    comment = "" if file == "uv.lock" else "# https://in:comments@h"
+    path.write_text(f'{text}{comment}\n[[tool.uv.index]]\nurl = "https://user:hunter2@h/simple"\n')
     said = error(app / "app/pyproject.toml", SecretError)
     assert f"{file}, line {path.read_text().count(chr(10))}:" in said
     assert "://***@h/simple" in said

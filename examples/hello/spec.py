@@ -1,0 +1,10 @@
+"""The smallest useful image: two packages and a folder of code."""
+
+from imagebuilder import Image
+
+image = (
+    Image.from_debian_base(name="hello")
+    .with_pip_packages("rich", "humanize")
+    .with_source_folder("./app", "/app")
+    .with_entrypoint("python", "main.py")
+)

@@ -1,0 +1,192 @@
+"""`imagebuild build`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from imagebuilder.cli import options
+from imagebuilder.cli.document import print_document, require_writable, write_document
+from imagebuilder.cli.progress import VIEWS, make_view, parts_of
+from imagebuilder.cli.specs import find_images, published_at
+from imagebuilder.config import Config, load
+from imagebuilder.errors import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from imagebuilder.engine import Result
+    from imagebuilder.outputs.output import Output
+
+
+def _rules(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """KEY=RULE, as a mapping; the vault judges the rules."""
+    rules = {}
+    for value in values:
+        key, _, rule = value.partition("=")
+        if not key or not rule:
+            raise click.BadParameter("write KEY=env:VARIABLE, KEY=file:PATH or KEY=command:WORDS", param=param)
+        rules[key] = rule
+    return rules
+
+
+def _place(_ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, Path] | None:
+    """oci:DIR or docker-archive:FILE."""
+    if value is None:
+        return None
+    kind, _, path = value.partition(":")
+    if kind not in ("oci", "docker-archive") or not path:
+        raise click.BadParameter(f"{value!r} is neither oci:DIR nor docker-archive:FILE", param=param)
+    return kind, Path(path)
+
+
+@click.command("build", short_help="Build what is missing of a spec's images, and publish it.")
+@options.specs()
+@options.names
+@options.registry
+@options.platform
+@click.option("--push/--no-push", default=None, help="Push (the default for images with a registry), or do not.")
+@click.option("--load", "into_docker", is_flag=True, help="Load into the local Docker instead of pushing.")
+@click.option(
+    "--output",
+    metavar="oci:DIR|docker-archive:FILE",
+    callback=_place,
+    help="Write a folder or a file instead of pushing.",
+)
+@click.option("--builder", metavar="NAME", help="Build on this buildx builder.")
+@click.option("--force", is_flag=True, help="Build images that exist too.")
+@click.option("--no-cache", is_flag=True, help="Run every step, whatever the builder remembers.")
+@click.option("--dry-run", is_flag=True, help="Say what would be built; registries may be asked, nothing is run.")
+@click.option(
+    "--secret", "secrets", metavar="KEY=RULE", callback=_rules, multiple=True,
+    help="Where a secret's value is: KEY=env:VARIABLE, KEY=file:PATH or KEY=command:WORDS; repeatable.",
+)  # fmt: skip
+@click.option("--on-unknown", type=click.Choice(("fail", "build")), help="What to do when a registry cannot say.")
+@click.option(
+    "--cache-from", metavar="CACHE", multiple=True, help="A build cache to read, as buildx takes it; repeatable."
+)
+@click.option(
+    "--cache-to", metavar="CACHE", multiple=True, help="A build cache to write, as buildx takes it; repeatable."
+)
+@click.option("--parallel", metavar="N", type=click.IntRange(min=1), help="Build so many images at a time.")
+@click.option(
+    "--progress", type=click.Choice(VIEWS), default="auto", help="How to show what is going on, on standard error."
+)
+@options.as_json
+@click.option(
+    "--metadata-file", metavar="FILE", type=click.Path(path_type=Path), help="Write the JSON document there too."
+)
+def command(
+    specs: tuple[Path, ...],
+    names: tuple[str, ...],
+    registry: str | None,
+    platform: tuple[str, ...],
+    push: bool | None,
+    into_docker: bool,
+    output: tuple[str, Path] | None,
+    builder: str | None,
+    force: bool,
+    no_cache: bool,
+    dry_run: bool,
+    secrets: dict[str, str],
+    on_unknown: str | None,
+    cache_from: tuple[str, ...],
+    cache_to: tuple[str, ...],
+    parallel: int | None,
+    progress: str,
+    as_json: bool,
+    metadata_file: Path | None,
+) -> int:
+    """Build what is missing of the images in SPEC, and publish it.
+
+    Images with a registry are pushed; the others are loaded into Docker where it answers, else written to ./images.
+    The uri and digest of each image go to standard output.
+    """
+    if sum((bool(push), into_docker, output is not None)) > 1:
+        raise click.UsageError("--push, --load and --output exclude each other")
+    if metadata_file is not None:
+        require_writable(metadata_file)
+    flags = {
+        "registry": registry, "builder": builder, "secrets": secrets, "on_unknown": on_unknown,
+        "cache_from": cache_from, "cache_to": cache_to, "parallel": parallel,
+    }  # fmt: skip
+    config = load(flags=flags)
+    images = published_at(find_images(specs, names), registry, platform)
+
+    from imagebuilder.api import run_build
+    from imagebuilder.engine import Options
+
+    chosen = Options(
+        force=force,
+        no_cache=no_cache,
+        dry_run=dry_run,
+        build_unknown=config.on_unknown == "build",
+        parallel=config.parallel,
+        cache_from=config.cache_from,
+        cache_to=config.cache_to,
+    )
+    target = _target(config, into_docker, output, len(images))
+    used: list[Output] = []
+    with make_view(progress, sys.stderr, parts_of(images)) as view:
+        results = run_build(config, images, chosen, push=push, output=target, on_event=view, on_output=used.append)
+    document = {"images": [_document(result, dry_run) for result in results]}
+    if metadata_file is not None:
+        write_document(metadata_file, document)
+    if as_json:
+        print_document(document)
+    else:
+        for result in results:
+            click.echo(_line(result, dry_run))
+        if progress != "quiet" and target is None and push is None and not dry_run:
+            _say_how_to_push(used, specs)
+    return 0
+
+
+def _target(config: Config, into_docker: bool, output: tuple[str, Path] | None, count: int) -> Output | None:
+    from imagebuilder.outputs.docker import Docker
+    from imagebuilder.outputs.output import Archive, Layout, Load
+
+    if into_docker:
+        return Load(Docker(config.environ))
+    if output is None:
+        return None
+    kind, path = output
+    if kind == "oci":
+        return Layout(path)
+    if count > 1:
+        raise SpecError(
+            f"an archive holds one image, and there are {count}",
+            hint="choose one with --name, or write them all to a folder with --output oci:DIR",
+        )
+    return Archive(path)
+
+
+def _document(result: Result, dry_run: bool) -> dict[str, object]:
+    document = asdict(result)
+    document["seconds"] = round(result.seconds, 3)
+    if not dry_run:
+        del document["would_build"]
+    return document
+
+
+def _line(result: Result, dry_run: bool) -> str:
+    uri = result.uri if result.digest is None or "@" in result.uri else f"{result.uri}@{result.digest}"
+    return f"{'would build' if result.would_build else 'exists':11}  {uri}" if dry_run else uri
+
+
+def _say_how_to_push(used: Sequence[Output], specs: Sequence[Path]) -> None:
+    from imagebuilder.outputs.output import Layout, Load
+
+    for output in used:
+        if isinstance(output, Load):
+            place = "loaded into Docker"
+        elif isinstance(output, Layout):
+            place = f"written to ./{output.folder}"
+        else:
+            continue
+        typed = " ".join(map(str, specs))
+        click.echo(f"{place}; to push: imagebuild build {typed} --registry ghcr.io/you", err=True)

@@ -1,0 +1,261 @@
+"""What the views draw for a list of events."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+
+import pytest
+
+from imagebuilder import Image
+from imagebuilder.builders.events import Finished, Log, Progress, Step, Warning
+from imagebuilder.cli import units
+from imagebuilder.cli.progress import clean, make_view, parts_of
+from imagebuilder.cli.progress_json import JsonLines
+from imagebuilder.cli.progress_live import Live
+from imagebuilder.cli.progress_plain import Plain
+from imagebuilder.errors import BuildError
+
+DIGEST = f"sha256:{'12345678' * 8}"
+IMAGES = [
+    (
+        "my-app",
+        Image.from_debian_base("3.11").with_pip_packages("numpy").with_commands(["make", "make test"]).with_user("me"),
+    ),
+    ("web", Image.from_dockerfile("Dockerfile")),
+]
+EVENTS = [
+    Step("my-app", "a", "[internal] load build definition", "done", None, 0.1),
+    Step("my-app", "b", "FROM python:3.11-slim-bookworm", "started", 0),
+    Step("my-app", "b", "FROM python:3.11-slim-bookworm", "done", 0, 1.25),
+    Step("my-app", "c", "make user app and /opt/venv", "cached", 0, 0.0),
+    Step("web", "w", "RUN  make\n all", "started", 0),
+    Step("my-app", "d", "uv pip install numpy", "started", 1),
+    Log("my-app", "d", "Resolved\t\x1b[1m1 package\x1b[0m"),
+    Progress("my-app", "d/x", "numpy.whl", 5, 10),
+    Step("my-app", "d", "uv pip install numpy", "done", 1, 12.34),
+    Step("my-app", "e", "make", "done", 2, 75.0),
+    Step("my-app", "e2", "make", "done", 2, 0.1),
+    Warning("my-app", "a file is large"),
+    Log("web", "w", "oh no"),
+    Step("web", "w", "RUN  make\n all", "failed", 0, 0.5),
+    Step("my-app", "f", "exporting to oci image format", "done", None, 2.5),
+    Progress("my-app", "push", "push localhost/my-app:x", 0, 2_000_000),
+    Progress("my-app", "push", "push localhost/my-app:x", 1_500_000, 2_000_000),
+    Finished("my-app", "localhost/my-app:x", DIGEST, built=True, pushed=True, seconds=100.0),
+    Finished("web", "web:y", None, built=False, pushed=False, seconds=0.0),
+]
+PLAIN = """\
+my-app  base: FROM python:3.11-slim-bookworm: done in 1.2 s
+my-app  base: make user app and /opt/venv: cached
+my-app  layer 1, pip packages numpy: started
+my-app  | Resolved    1 package
+my-app  layer 1, pip packages numpy: done in 12 s
+my-app  layer 2, commands: make: done in 1 min 15 s
+my-app  warning: a file is large
+web     dockerfile Dockerfile: RUN make all: started
+web     | oh no
+web     dockerfile Dockerfile: RUN make all: failed after 0.5 s
+my-app  exporting to oci image format: done in 2.5 s
+my-app  pushing
+my-app  pushing: 1.5 MB of 2.0 MB
+my-app  built and pushed in 1 min 40 s: localhost/my-app:x (sha256:123456781234)
+web     exists: web:y
+"""
+
+
+class Clock:
+    def __init__(self, step):
+        self.time, self.step = 0.0, step
+
+    def __call__(self):
+        self.time += self.step
+        return self.time
+
+
+def test_plain():
+    stream = io.StringIO()
+    with Plain(stream, parts_of(IMAGES), Clock(6.0)) as view:
+        for event in EVENTS:
+            view(event)
+    assert stream.getvalue() == PLAIN
+
+
+def test_json_is_one_object_a_line():
+    stream = io.StringIO()
+    with JsonLines(stream) as view:
+        for event in EVENTS:
+            view(event)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert len(lines) == len(EVENTS)
+    assert lines[1] == {
+        "event": "step",
+        "image": "my-app",
+        "id": "b",
+        "title": "FROM python:3.11-slim-bookworm",
+        "state": "started",
+        "layer": 0,
+        "seconds": None,
+    }
+    assert [line["event"] for line in lines[-3:]] == ["progress", "finished", "finished"]
+
+
+def terminal(monkeypatch, columns=80):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", "24")
+    monkeypatch.setenv("TERM", "xterm")
+    stream = io.StringIO()
+    stream.isatty = lambda: True
+    return stream
+
+
+def drawn(view):
+    with view._console.capture() as capture:
+        view._console.print(view.draw())
+    return [clean(line).rstrip() for line in capture.get().splitlines()]
+
+
+def test_live_draws_what_is_under_way(monkeypatch):
+    view = Live(terminal(monkeypatch), parts_of(IMAGES), lambda: 10.0)
+    assert drawn(view) == ["⠋ looking at 2 images" + " " * 53 + "0.0 s"]
+    for event in EVENTS[:8]:
+        view(event)
+    lines = drawn(view)
+    assert lines[0] == "⠋ my-app  layer 1, pip packages numpy" + " " * 37 + "0.0 s"
+    assert lines[1] == "    Resolved    1 package"
+    assert lines[2].startswith("⠋ web     dockerfile Dockerfile: RUN make all  ")
+    assert lines[3] == "  0 of 2 images done, 0.0 s"
+    for event in EVENTS[8:17]:
+        view(event)
+    assert drawn(view)[0].startswith("⠋ my-app  pushing 1.5 MB of 2.0 MB  ")
+
+
+def test_live_leaves_a_line_for_what_is_over(monkeypatch):
+    stream = terminal(monkeypatch)
+    with Live(stream, parts_of(IMAGES)) as view:
+        for event in EVENTS:
+            view(event)
+    lines = [clean(line) for line in stream.getvalue().splitlines()]
+    assert lines == [
+        "! my-app  warning: a file is large",
+        "✓ my-app  built and pushed in 1 min 40 s, 1.5 MB sent  sha256:123456781234",
+        "✓ web  exists",
+    ]
+
+
+def test_live_says_what_failed_at_the_end_for_buildkit_tries_some_steps_again(monkeypatch):
+    stream = terminal(monkeypatch)
+    with pytest.raises(BuildError), Live(stream, parts_of(IMAGES)) as view:
+        for event in EVENTS[:14]:
+            view(event)
+        assert "failed" not in stream.getvalue()
+        raise BuildError("x")
+    assert [clean(line) for line in stream.getvalue().splitlines()] == [
+        "! my-app  warning: a file is large",
+        "- my-app  not finished",
+        "✗ web  dockerfile Dockerfile: RUN make all: failed after 0.5 s",
+    ]
+
+
+@pytest.mark.parametrize("columns", [10, 20, 40, 80, 200])
+def test_live_fits_any_terminal(monkeypatch, columns):
+    long = "a_very_long_variable_name_for_an_image_" * 3
+    images = [
+        (long, Image.from_debian_base("3.11").with_pip_packages(*[f"package{n}" for n in range(30)])),
+        ("語" * 50, IMAGES[1][1]),
+    ]
+    view = Live(terminal(monkeypatch, columns), parts_of(images), lambda: 10.0)
+    for event in (
+        Step(long, "a", "install", "started", 1),
+        Log(long, "a", "x" * 500),
+        Log(long, "a", "語" * 300),
+        Step("語" * 50, "a", "RUN " + "語" * 100, "started", 0),
+    ):
+        view(event)
+    from rich.cells import cell_len
+
+    lines = drawn(view)
+    assert len(lines) == 5
+    assert all(cell_len(line) <= columns for line in lines)
+
+
+def test_live_starts_late_and_cleans_up(monkeypatch):
+    monkeypatch.setattr("imagebuilder.cli.progress_live._DELAY", 0.05)
+    stream = terminal(monkeypatch)
+    before = set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt), Live(stream, parts_of(IMAGES)) as view:
+        view(EVENTS[1])
+        view._timer.join()
+        assert view._live is not None
+        raise KeyboardInterrupt
+    for thread in set(threading.enumerate()) - before:
+        thread.join(2)
+        assert not thread.is_alive()
+    assert stream.getvalue().count("\x1b[?25l") == stream.getvalue().count("\x1b[?25h") == 1
+    assert clean(stream.getvalue()).rstrip().endswith("- my-app  not finished")
+
+
+@pytest.mark.parametrize(
+    ("kind", "tty", "term", "view"),
+    [
+        ("auto", True, "xterm", "Live"),
+        ("auto", True, "dumb", "Plain"),
+        ("auto", False, "xterm", "Plain"),
+        ("plain", True, "xterm", "Plain"),
+        ("quiet", True, "xterm", "Quiet"),
+        ("json", True, "xterm", "JsonLines"),
+    ],
+)
+def test_the_view_is_chosen(monkeypatch, kind, tty, term, view):
+    stream = terminal(monkeypatch)
+    stream.isatty = lambda: tty
+    monkeypatch.setenv("TERM", term)
+    made = make_view(kind, stream, {})
+    assert type(made).__name__ == view
+    with made:
+        pass
+
+
+def test_quiet_draws_nothing(capsys):
+    with make_view("quiet", io.StringIO(), {}) as view:
+        for event in EVENTS:
+            view(event)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.04, "0.0 s"), (9.94, "9.9 s"), (9.96, "10 s"), (59.6, "1 min 00 s"), (125.2, "2 min 05 s")]
+)
+def test_seconds(value, text):
+    assert units.seconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (12_345, "12 kB"),
+        (999_600, "1.0 MB"),
+        (3_440_000, "3.4 MB"),
+        (10**13, "10000 GB"),
+    ],
+)
+def test_size(value, text):
+    assert units.size(value) == text
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("a\tb", "a   b"),
+        ("\x1b]0;title\x07x", "x"),
+        ("\x1b[2J\x07\rx", "x"),
+        ("é語", "é語"),
+    ],
+)
+def test_clean(line, text):
+    assert clean(line) == text
