@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from imagebuilder.config import Config, load
-from imagebuilder.errors import SpecError
+from imagebuilder.errors import SecretError, SpecError
+from imagebuilder.spec.base import NamedBase, ReferenceBase
 from imagebuilder.spec.image import Image
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from typing_extensions import Unpack
+
     from imagebuilder.builders.events import BuildEvent
     from imagebuilder.engine import Options, Result
     from imagebuilder.identity.identified import Identified
     from imagebuilder.outputs.output import Output
     from imagebuilder.registry import Client
+    from imagebuilder.registry.credential import Credential
+    from imagebuilder.vault import Vault
+
+
+class BuildSettings(TypedDict, total=False):
+    """What `build` and `build_async` take besides images.
+
+    `registry` goes before the one of the specs. `push`: True asks for a registry, False keeps images here. `secrets`
+    say where values are, as on the command line: `{"TOKEN": "env:CI_TOKEN"}`. `on_event` gets every event of the
+    build, one at a time, from several threads.
+    """
+
+    registry: str | None
+    push: bool | None
+    force: bool
+    no_cache: bool
+    dry_run: bool
+    secrets: Mapping[str, str] | None
+    on_event: Callable[[BuildEvent], None] | None
 
 
 def identify(*images: Image) -> list[str]:
     """The identifiers of images; a folder that several share is read once.
 
     Raises:
-        InputError: a spec or a file it names cannot be part of an image.
+        InputError: a spec, or a file it names, cannot be part of an image.
     """
     return [item.identity.identifier for item in _identify(images)]
 
@@ -34,85 +56,63 @@ def identify_image(image: Image) -> Identified:
     return _identify((image,))[0]
 
 
-def _identify(images: tuple[Image, ...]) -> list[Identified]:
-    return load().make_resolver().identify([(_title(image, number), image) for number, image in enumerate(images)])
-
-
-def build(
-    *images: Image,
-    registry: str | None = None,
-    push: bool | None = None,
-    force: bool = False,
-    no_cache: bool = False,
-    dry_run: bool = False,
-    secrets: Mapping[str, str] | None = None,
-    on_event: Callable[[BuildEvent], None] | None = None,
-) -> list[Result]:
+def build(*images: Image, **settings: Unpack[BuildSettings]) -> list[Result]:
     """Make images be there: build what is missing, publish it, verify it; returns a result for each.
 
     With a registry (the image's, the configuration's, or `registry`) images are pushed unless `push` is False;
     otherwise they are loaded into Docker, or written to `./images` in the OCI layout where no Docker answers.
-    `secrets` say where values are, as on the command line: `{"TOKEN": "env:CI_TOKEN"}`.
 
     Raises:
         ImageBuilderError: see `imagebuilder.errors`.
     """
+    return _build(images, settings, threading.Event())
+
+
+async def build_async(*images: Image, **settings: Unpack[BuildSettings]) -> list[Result]:
+    """As `build`, for coroutines; a cancelled task cancels the build."""
+    import asyncio
+
+    cancel = threading.Event()
+    try:
+        return await asyncio.to_thread(_build, images, settings, cancel)
+    except asyncio.CancelledError:
+        cancel.set()
+        raise
+
+
+def _build(images: Sequence[Image], settings: BuildSettings, cancel: threading.Event) -> list[Result]:
     from imagebuilder.engine import Options
 
     if not images or not all(isinstance(image, Image) for image in images):
         raise SpecError("build() takes images", hint="write imagebuilder.build(image)")
-    config = load(flags={"registry": registry, "secrets": dict(secrets or {})})
+    config = load(flags={"secrets": dict(settings.get("secrets") or {})})
+    named = [(title, published_at(image, settings.get("registry"))) for title, image in _titled(images)]
     options = Options(
-        force=force,
-        no_cache=no_cache,
-        dry_run=dry_run,
+        force=settings.get("force", False),
+        no_cache=settings.get("no_cache", False),
+        dry_run=settings.get("dry_run", False),
         build_unknown=config.on_unknown == "build",
         parallel=config.parallel,
         cache_from=config.cache_from,
         cache_to=config.cache_to,
     )
-    named = [(_title(image, number), image) for number, image in enumerate(images)]
-    return run_build(config, named, options, push=push, on_event=on_event)
-
-
-async def build_async(
-    *images: Image,
-    registry: str | None = None,
-    push: bool | None = None,
-    force: bool = False,
-    no_cache: bool = False,
-    dry_run: bool = False,
-    secrets: Mapping[str, str] | None = None,
-    on_event: Callable[[BuildEvent], None] | None = None,
-) -> list[Result]:
-    """As `build`, for coroutines; `on_event` is called from another thread."""
-    return await asyncio.to_thread(
-        build,
-        *images,
-        registry=registry,
-        push=push,
-        force=force,
-        no_cache=no_cache,
-        dry_run=dry_run,
-        secrets=secrets,
-        on_event=on_event,
-    )
+    push, on_event = settings.get("push"), settings.get("on_event")
+    return run_build(config, named, options, push=push, on_event=on_event, cancel=cancel)
 
 
 def run_build(
     config: Config,
-    images: list[tuple[str, Image]],
+    images: Sequence[tuple[str, Image]],
     options: Options,
     *,
     push: bool | None = None,
     output: Output | None = None,
     on_event: Callable[[BuildEvent], None] | None = None,
-    on_output: Callable[[Output], None] | None = None,
     cancel: threading.Event | None = None,
 ) -> list[Result]:
     """Build with a configuration: images that go to a registry, and images that stay here, each their way.
 
-    `on_output` is told each place that was chosen for some of the images.
+    A set `cancel` ends the build soon.
     """
     from imagebuilder.vault import Vault, site_is_usable
 
@@ -123,41 +123,17 @@ def run_build(
         site_is_usable(engine.site)
         results: dict[int, Result] = {}
         for target, numbers in _outputs(config, images, client, push, output):
-            if on_output is not None:
-                on_output(target)
             chosen = [images[number] for number in numbers]
             results.update(zip(numbers, engine.ensure(chosen, target, options, emit, cancel), strict=True))
     return [results[number] for number in range(len(images))]
 
 
-def _outputs(
-    config: Config, images: list[tuple[str, Image]], client: Client, push: bool | None, output: Output | None
-) -> list[tuple[Output, list[int]]]:
-    from imagebuilder.outputs.output import Push
-    from imagebuilder.spec.base import NamedBase, ReferenceBase
-
-    numbers = list(range(len(images)))
-    if output is not None:
-        return [(output, numbers)]
-
-    def has_registry(image: Image) -> bool:
-        plain = isinstance(image.base, (ReferenceBase, NamedBase)) and not image.layers
-        return plain or (image.registry or config.registry) is not None
-
-    pushed = [n for n in numbers if push is not False and has_registry(images[n][1])]
-    homeless = [n for n in numbers if n not in pushed]
-    if push and homeless:
-        names = ", ".join(images[n][0] for n in homeless)
-        raise SpecError(
-            f"{names}: there is no registry to push to",
-            hint='write registry="ghcr.io/team" in the spec, or give --registry ghcr.io/team',
-        )
-    chosen: list[tuple[Output, list[int]]] = []
-    if pushed:
-        chosen.append((Push(client), pushed))
-    if homeless:
-        chosen.append((local_output(config), homeless))
-    return chosen
+def published_at(image: Image, registry: str | None) -> Image:
+    """The image at another registry; a spec's login is for the spec's registry, and is not sent to another."""
+    if registry is None or _is_plain(image):
+        return image
+    moved = image.clone(registry=registry)
+    return moved if moved.registry == image.registry else moved.replace(registry_secret=None)
 
 
 def local_output(config: Config) -> Output:
@@ -169,14 +145,11 @@ def local_output(config: Config) -> Output:
     return Load(docker) if docker.answers() else Layout(Path("images"))
 
 
-def registry_logins(images: list[tuple[str, Image]], vault: object) -> dict[str, object]:
+def registry_logins(images: Sequence[tuple[str, Image]], vault: Vault) -> dict[str, Credential]:
     """The logins that specs name with `registry_secret`, by registry: a value is `user:password`."""
-    from imagebuilder.errors import SecretError
     from imagebuilder.registry.credential import Credential
-    from imagebuilder.vault import Vault
 
-    assert isinstance(vault, Vault)
-    logins: dict[str, object] = {}
+    logins: dict[str, Credential] = {}
     for title, image in images:
         if image.registry_secret is None or image.registry is None:
             continue
@@ -190,5 +163,37 @@ def registry_logins(images: list[tuple[str, Image]], vault: object) -> dict[str,
     return logins
 
 
-def _title(image: Image, number: int) -> str:
-    return image.name or f"image {number + 1}"
+def _outputs(
+    config: Config, images: Sequence[tuple[str, Image]], client: Client, push: bool | None, output: Output | None
+) -> list[tuple[Output, list[int]]]:
+    from imagebuilder.outputs.output import Push
+
+    numbers = list(range(len(images)))
+    if output is not None:
+        return [(output, numbers)]
+    pushed = [number for number in numbers if push is not False and _has_registry(images[number][1], config)]
+    here = [number for number in numbers if number not in pushed]
+    if push and here:
+        names = ", ".join(images[number][0] for number in here)
+        raise SpecError(
+            f"{names}: there is no registry to push to",
+            hint='write registry="ghcr.io/team" in the spec, or give --registry ghcr.io/team',
+        )
+    chosen: list[tuple[Output, list[int]]] = [(Push(client), pushed)] if pushed else []
+    return [*chosen, (local_output(config), here)] if here else chosen
+
+
+def _has_registry(image: Image, config: Config) -> bool:
+    return _is_plain(image) or (image.registry or config.registry) is not None
+
+
+def _is_plain(image: Image) -> bool:
+    return isinstance(image.base, (ReferenceBase, NamedBase)) and not image.layers
+
+
+def _identify(images: Sequence[Image]) -> list[Identified]:
+    return load().make_resolver().identify(_titled(images))
+
+
+def _titled(images: Sequence[Image]) -> list[tuple[str, Image]]:
+    return [(image.name or f"image {number}", image) for number, image in enumerate(images, start=1)]

@@ -59,5 +59,8 @@ class BaseUsers:
             manifest = self._client.manifest(reference.with_digest(child.digest))
         if manifest.config is None:
             raise RegistryError(f"{reference.familiar} is not a container image")
-        config = json.loads(self._client.blob(reference, manifest.config)).get("config") or {}
-        return str(config.get("User") or "")
+        try:
+            config = json.loads(self._client.blob(reference, manifest.config))["config"] or {}
+            return str(config.get("User") or "")
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise RegistryError(f"the config of {reference.familiar} is broken: {error!r}") from error

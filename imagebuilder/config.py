@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,17 +13,19 @@ from imagebuilder.spec.credential import Index
 from imagebuilder.spec.script import load_toml
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from imagebuilder.builders.site import Site
     from imagebuilder.engine import Engine
     from imagebuilder.identity.resolver import Resolver
-    from imagebuilder.registry import Client
+    from imagebuilder.registry import Client, HostSettings
     from imagebuilder.registry.credential import Credential
 
 FILE = "imagebuilder.toml"
-_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY")
-_SITE = {"ca_bundle": str, "index_url": str, "extra_index_urls": list, "network": str}
-_HOST = {"plain_http": bool, "mirrors": list, "denied_means_absent": bool, "ca_bundle": str, "chunk_size": int}
-_KEYS = {
+PREFIX = "IMAGEBUILDER_"
+MIRRORS = f"{PREFIX}MIRRORS"
+
+_SETTINGS: Mapping[str, type] = {
     "registry": str,
     "builder": str,
     "epoch": int,
@@ -38,6 +39,19 @@ _KEYS = {
     "site": dict,
     "registries": dict,
 }
+_SITE: Mapping[str, type] = {"ca_bundle": str, "index_url": str, "extra_index_urls": list, "network": str}
+_HOST: Mapping[str, type] = {
+    "plain_http": bool,
+    "mirrors": list,
+    "denied_means_absent": bool,
+    "ca_bundle": str,
+    "chunk_size": int,
+}
+# Settings that are one word, and so can stand in a variable: IMAGEBUILDER_REGISTRY and so on.
+_VARIABLES = ("registry", "builder", "epoch", "cache_dir", "on_unknown", "parallel")
+_SITE_VARIABLES = ("ca_bundle", "index_url", "network")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY")
+_NAMES = {str: "a string", int: "a whole number", bool: "true or false", list: "a list of strings", dict: "a table"}
 
 
 @dataclass(frozen=True)
@@ -63,29 +77,22 @@ class Config:
         """What steps get from the place they run at."""
         from imagebuilder.builders.site import Site
 
-        proxies = {
-            name: self.environ[spelled]
-            for name in _PROXIES
-            for spelled in (name, name.lower())
-            if self.environ.get(spelled)
-        }
-        index = self.site.get("index_url")
+        index, extra = self.site.get("index_url"), self.site.get("extra_index_urls", ())
+        spelled = ((name, (name, name.lower())) for name in _PROXIES)
+        proxies = {name: self.environ[key] for name, keys in spelled for key in keys if self.environ.get(key)}
         return Site(
             ca_bundle=self.site.get("ca_bundle"),
             index_url=Index.parse(index, "site.index_url") if index else None,
-            extra_index_urls=tuple(Index.parse(url, "site.extra_index_urls") for url in self.site.get("extra_index_urls", ())),
+            extra_index_urls=tuple(Index.parse(url, "site.extra_index_urls") for url in extra),
             proxies=tuple(proxies.items()),
             network=self.site.get("network"),
         )
 
     def make_client(self, logins: Mapping[str, Credential] | None = None) -> Client:
         """A registry client with the user's credentials; `logins` win over what Docker and Podman keep."""
-        from imagebuilder.registry import Client, CredentialStore, HostSettings, RegistrySettings
+        from imagebuilder.registry import Client, CredentialStore, RegistrySettings
 
-        hosts = {
-            name: HostSettings(**{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})
-            for name, table in self.registries.items()
-        }
+        hosts = {name: _host(table) for name, table in self.registries.items()}
         home = self.environ.get("HOME")
         credentials = CredentialStore(self.environ, Path(home) if home else None, dict(logins or {}))
         return Client(RegistrySettings.from_environ(self.environ, hosts), credentials)
@@ -120,42 +127,30 @@ def load(
     """Read the configuration that holds in a folder (the current one by default).
 
     The nearest `imagebuilder.toml`, or `pyproject.toml` with a `[tool.imagebuilder]` table, upwards; then variables
-    `IMAGEBUILDER_*`; then flags. A later one wins.
+    `IMAGEBUILDER_*`; then flags. A later one wins; secrets are merged by key.
 
     Raises:
         ConfigError: one of them makes no sense; the message says which.
     """
     environ = os.environ if environ is None else environ
-    source, data = _find(folder or Path.cwd())
-    settings = _checked(data, _KEYS, str(source))
-    settings["site"] = _site(dict(settings.get("site", {})), environ, source)
-    for name, table in settings.get("registries", {}).items():
-        if not isinstance(table, dict):
-            raise ConfigError(f"{source}: registries.{name} is not a table")
-        _checked(table, _HOST, f"{source}: registries.{name}")
-    for key in ("registry", "builder", "cache_dir", "on_unknown"):
-        if value := environ.get(f"IMAGEBUILDER_{key.upper()}"):
-            settings[key] = value
-    for key in ("epoch", "parallel"):
-        if value := environ.get(f"IMAGEBUILDER_{key.upper()}"):
-            if not value.isdigit():
-                raise ConfigError(f"IMAGEBUILDER_{key.upper()}={value!r} is not a number")
-            settings[key] = int(value)
-    for key, value in (flags or {}).items():
-        if key == "secrets":
-            settings["secrets"] = {**settings.get("secrets", {}), **value}
-        elif value not in (None, ()):
-            settings[key] = value
+    source, table = _find(folder or Path.cwd())
+    settings = _checked(table, _SETTINGS, f"{source}")
+    settings |= _variables(environ, _VARIABLES, _SETTINGS)
+    given = {key: value for key, value in (flags or {}).items() if value not in (None, ())}
+    secrets = {**settings.get("secrets", {}), **given.pop("secrets", {})}
+    settings |= given
     if settings.get("on_unknown", "fail") not in ("fail", "build"):
-        raise ConfigError(f"on_unknown = {settings['on_unknown']!r}", hint='write "fail" or "build"')
+        raise ConfigError(f"on_unknown is {settings['on_unknown']!r}", hint='write "fail" or "build"')
+    if settings.get("parallel", 1) < 1:
+        raise ConfigError(f"parallel is {settings['parallel']}", hint="write 1 or more")
     recipe(settings.get("epoch", DEFAULT_EPOCH))
     settings["cache_dir"] = Path(settings.get("cache_dir") or _cache_dir(environ)).expanduser().absolute()
+    settings["site"] = _site(settings.get("site", {}), environ, source)
+    settings["secrets"] = _strings(secrets, f"{source}: secrets")
+    settings["images"] = _strings(settings.get("images", {}), f"{source}: images")
+    settings["registries"] = _registries(settings.get("registries", {}), environ, source)
     for key in ("cache_from", "cache_to"):
         settings[key] = tuple(settings.get(key, ()))
-    for table in ("images", "secrets"):
-        for name, value in settings.get(table, {}).items():
-            if not isinstance(value, str):
-                raise ConfigError(f"{source}: {table}.{name} is not a string")
     return Config(environ=environ, source=source, **settings)
 
 
@@ -165,7 +160,8 @@ def _find(folder: Path) -> tuple[Path | None, dict[str, Any]]:
         if own.is_file():
             return own, _read(own)
         if project.is_file():
-            table = _read(project).get("tool", {}).get("imagebuilder")
+            tool = _read(project).get("tool", {})
+            table = tool.get("imagebuilder") if isinstance(tool, dict) else None
             if table is not None:
                 return project, table
     return None, {}
@@ -180,35 +176,75 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(error.message) from error
 
 
-def _checked(table: Mapping[str, Any], known: Mapping[str, type], where: str) -> dict[str, Any]:
+def _checked(table: object, known: Mapping[str, type], where: str) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{where} is not a table")
     for key, value in table.items():
         if key not in known:
             raise ConfigError(f"{where}: {key!r} is not a setting", hint=f"it can be {', '.join(sorted(known))}")
-        if not isinstance(value, known[key]) or (known[key] is int and isinstance(value, bool)):
-            raise ConfigError(f"{where}: {key} = {value!r} is not a {known[key].__name__}")
-        if known[key] is list and not all(isinstance(item, str) for item in value):
-            raise ConfigError(f"{where}: {key} is not a list of strings")
+        fits = isinstance(value, known[key]) and (known[key] is bool or not isinstance(value, bool))
+        if isinstance(value, list):
+            fits = fits and all(isinstance(item, str) for item in value)
+        if not fits:
+            raise ConfigError(f"{where}: {key} is {value!r}, not {_NAMES[known[key]]}")
+    return dict(table)
+
+
+def _variables(environ: Mapping[str, str], keys: tuple[str, ...], known: Mapping[str, type]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key in keys:
+        name = f"{PREFIX}{key.upper()}"
+        value = environ.get(name)
+        if not value:
+            continue
+        if known[key] is int and not value.isdigit():
+            raise ConfigError(f"{name} is {value!r}, not {_NAMES[int]}")
+        found[key] = int(value) if known[key] is int else value
+    return found
+
+
+def _strings(table: Mapping[str, Any], where: str) -> dict[str, str]:
+    for name, value in table.items():
+        if not isinstance(value, str):
+            raise ConfigError(f"{where}.{name} is {value!r}, not {_NAMES[str]}")
     return dict(table)
 
 
 def _site(table: dict[str, Any], environ: Mapping[str, str], source: Path | None) -> dict[str, Any]:
     site = _checked(table, _SITE, f"{source}: site")
-    for key in ("ca_bundle", "index_url", "network"):
-        if value := environ.get(f"IMAGEBUILDER_{key.upper()}"):
-            site[key] = value
+    if "ca_bundle" in site and source is not None:
+        site["ca_bundle"] = str(source.parent / site["ca_bundle"])
+    site |= _variables(environ, _SITE_VARIABLES, _SITE)
     # Where this machine's own tools need a CA bundle to reach anything, steps that build here do too.
     if "ca_bundle" not in site and environ.get("SSL_CERT_FILE"):
         site["ca_bundle"] = environ["SSL_CERT_FILE"]
-    bundle = site.get("ca_bundle")
-    if bundle and source is not None and not Path(bundle).is_absolute() and bundle in table.values():
-        site["ca_bundle"] = str(source.parent / bundle)
     return site
+
+
+def _registries(
+    table: Mapping[str, Any], environ: Mapping[str, str], source: Path | None
+) -> dict[str, Mapping[str, Any]]:
+    hosts = {name: _checked(host, _HOST, f"{source}: registries.{name}") for name, host in table.items()}
+    for pair in environ.get(MIRRORS, "").split():
+        name, equals, mirror = pair.partition("=")
+        if not equals or not mirror:
+            raise ConfigError(f"{MIRRORS} has {pair!r}", hint="write docker.io=mirror.corp:5000")
+        host = hosts.setdefault(name, {})
+        host["mirrors"] = [*host.get("mirrors", []), mirror]
+    return hosts
+
+
+def _host(table: Mapping[str, Any]) -> HostSettings:
+    from imagebuilder.registry import HostSettings
+
+    settings: dict[str, Any] = {key: tuple(value) if key == "mirrors" else value for key, value in table.items()}
+    return HostSettings(**settings)
 
 
 def _cache_dir(environ: Mapping[str, str]) -> str:
     try:
         from platformdirs import user_cache_dir
-    except ImportError:
-        base = environ.get("XDG_CACHE_HOME") or (f"{environ['HOME']}/.cache" if environ.get("HOME") else "/tmp")  # noqa: S108
-        return f"{base}/imagebuilder"
+    except ImportError:  # identifying needs no extra
+        home = environ.get("XDG_CACHE_HOME") or f"{environ.get('HOME', '/tmp')}/.cache"  # noqa: S108
+        return f"{home}/imagebuilder"
     return user_cache_dir("imagebuilder", appauthor=False)

@@ -2,8 +2,8 @@
 
 from imagebuilder import Image
 
-image = (
-    Image.from_debian_base(name="hello")
+hello = (
+    Image.from_debian_base("3.11", name="hello")
     .with_pip_packages("rich", "humanize")
     .with_source_folder("./app", "/app")
     .with_entrypoint("python", "main.py")

@@ -56,7 +56,7 @@ class BuildKitBuilder:
             SourceChangedError: a file is no longer what was identified.
             KeyboardInterrupt: `cancel` was set.
         """
-        with bound.in_use(self._cache_dir), workspace(self._cache_dir / "work") as folder:
+        with bound.in_use(self._cache_dir), workspace(self._cache_dir / "work", request.name) as folder:
             dockerfile, context, numbered = self._context(request, folder / "context")
             output = self._output(folder)
             command = build_command(

@@ -50,7 +50,7 @@ class ProgressReader:
         self._numbered = numbered
         self._rest = ""
         self._object: list[str] = []
-        self._partial: dict[str, bytes] = {}
+        self._partial: dict[tuple[str, object], bytes] = {}  # by vertex and stream
 
     def feed(self, text: str) -> Iterator[BuildEvent]:
         """Take the next piece of output; whatever is not JSON goes to `tail`, which holds buildx's own words.
@@ -118,8 +118,8 @@ class ProgressReader:
             self.failed = vertex
         if was == (vertex.started, vertex.completed, vertex.error):
             return
-        if (vertex.completed or vertex.error) and key in self._partial:
-            yield self._written(vertex, self._partial.pop(key))
+        if vertex.completed or vertex.error:
+            yield from self._unfinished(vertex)
         if vertex.error:
             yield Step(self.image, key, vertex.title, "failed", vertex.layer, _seconds(vertex))
         elif vertex.completed and not was[1]:
@@ -143,12 +143,17 @@ class ProgressReader:
         vertex = self.vertexes.get(str(data.get("vertex")))
         if vertex is None:
             return
-        *lines, rest = (self._partial.pop(vertex.id, b"") + _bytes(data.get("data"))).split(b"\n")
+        key = (vertex.id, data.get("stream"))
+        *lines, rest = (self._partial.pop(key, b"") + _bytes(data.get("data"))).split(b"\n")
         if rest:
             # A line that is written over and over is what was written last; its end may be half of "\r\n".
-            self._partial[vertex.id] = rest[rest.rfind(b"\r", 0, -1) + 1 :]
+            self._partial[key] = rest[rest.rfind(b"\r", 0, -1) + 1 :]
         for line in lines:
             yield self._written(vertex, line)
+
+    def _unfinished(self, vertex: Vertex) -> Iterator[Log]:
+        for key in [key for key in self._partial if key[0] == vertex.id]:
+            yield self._written(vertex, self._partial.pop(key))
 
     def _written(self, vertex: Vertex, line: bytes) -> Log:
         shown = line.removesuffix(b"\r").rsplit(b"\r", 1)[-1].decode("utf-8", "replace")
@@ -158,8 +163,7 @@ class ProgressReader:
 
     def last_lines(self, vertex: Vertex, count: int) -> list[str]:
         """The last lines that a step wrote, a line without an end included."""
-        if vertex.id in self._partial:
-            self._written(vertex, self._partial.pop(vertex.id))
+        list(self._unfinished(vertex))
         return [line for line in vertex.lines if line.strip()][-count:]
 
 

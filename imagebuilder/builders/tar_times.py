@@ -63,8 +63,9 @@ def clamp_times(source: BinaryIO, latest: int) -> Iterator[tuple[bytes, int]]:
 
 
 def _contents(source: BinaryIO, size: int) -> bytes:
-    body = _read(source, size + -size % _BLOCK)
-    if len(body) < size:
+    padded = size + -size % _BLOCK
+    body = _read(source, padded)
+    if len(body) < padded:
         raise NotATarError("an extended header is cut short")
     return body[:size]
 

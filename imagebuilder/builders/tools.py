@@ -114,6 +114,6 @@ class Tools:
 
 
 def _own_uv() -> str:
-    from uv import find_uv_bin  # noqa: PLC0415 - comes with the extra
+    from uv import find_uv_bin
 
     return str(find_uv_bin())

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from imagebuilder.engine import Result
     from imagebuilder.outputs.output import Output
+    from imagebuilder.spec.image import Image
 
 
 def _rules(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -81,6 +82,7 @@ def _place(_ctx: click.Context, param: click.Parameter, value: str | None) -> tu
     "--metadata-file", metavar="FILE", type=click.Path(path_type=Path), help="Write the JSON document there too."
 )
 def command(
+    *,
     specs: tuple[Path, ...],
     names: tuple[str, ...],
     registry: str | None,
@@ -130,9 +132,9 @@ def command(
         cache_to=config.cache_to,
     )
     target = _target(config, into_docker, output, len(images))
-    used: list[Output] = []
-    with make_view(progress, sys.stderr, parts_of(images)) as view:
-        results = run_build(config, images, chosen, push=push, output=target, on_event=view, on_output=used.append)
+    view = make_view(progress, sys.stderr, parts_of(images))
+    with view:
+        results = run_build(config, images, chosen, push=push, output=target, on_event=view)
     document = {"images": [_document(result, dry_run) for result in results]}
     if metadata_file is not None:
         write_document(metadata_file, document)
@@ -142,7 +144,7 @@ def command(
         for result in results:
             click.echo(_line(result, dry_run))
         if progress != "quiet" and target is None and push is None and not dry_run:
-            _say_how_to_push(used, specs)
+            _say_how_to_push(config, images, results, specs)
     return 0
 
 
@@ -178,15 +180,18 @@ def _line(result: Result, dry_run: bool) -> str:
     return f"{'would build' if result.would_build else 'exists':11}  {uri}" if dry_run else uri
 
 
-def _say_how_to_push(used: Sequence[Output], specs: Sequence[Path]) -> None:
-    from imagebuilder.outputs.output import Layout, Load
+def _say_how_to_push(
+    config: Config, images: Sequence[tuple[str, Image]], results: Sequence[Result], specs: Sequence[Path]
+) -> None:
+    """For images that are published nowhere, since nobody named a registry."""
+    named = zip(images, results, strict=True)
+    if not any(
+        image.replace(registry=None).reference_for(result.identifier) == result.uri for (_, image), result in named
+    ):
+        return
+    from imagebuilder.api import local_output
+    from imagebuilder.outputs.output import Layout
 
-    for output in used:
-        if isinstance(output, Load):
-            place = "loaded into Docker"
-        elif isinstance(output, Layout):
-            place = f"written to ./{output.folder}"
-        else:
-            continue
-        typed = " ".join(map(str, specs))
-        click.echo(f"{place}; to push: imagebuild build {typed} --registry ghcr.io/you", err=True)
+    output = local_output(config)
+    place = f"written to ./{output.folder}" if isinstance(output, Layout) else "loaded into Docker"
+    click.echo(f"{place}; to push: imagebuild build {' '.join(map(str, specs))} --registry ghcr.io/you", err=True)

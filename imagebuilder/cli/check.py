@@ -36,6 +36,7 @@ class _Row(NamedTuple):
 @click.option("--deep", is_flag=True, help="Ask for every platform's manifest too, not for the index alone.")
 @options.as_json
 def command(
+    *,
     targets: tuple[str, ...],
     names: tuple[str, ...],
     registry: str | None,
@@ -48,7 +49,7 @@ def command(
     Exits with 0 when all are, 1 when some are not, 3 when some could not be asked for.
     """
     config = load(flags={"registry": registry})
-    rows = _rows(config, targets, names, registry, platform, deep)
+    rows = _rows(config, targets, names=names, registry=registry, platform=platform, deep=deep)
     if as_json:
         print_document([_document(row) for row in rows])
     else:
@@ -61,6 +62,7 @@ def command(
 def _rows(
     config: Config,
     targets: Sequence[str],
+    *,
     names: Sequence[str],
     registry: str | None,
     platform: Sequence[str],

@@ -20,8 +20,10 @@ _DIFFERS = 1
 
 
 class _Side(NamedTuple):
+    """An image; a pushed one has no titles but its kinds, which `explain` knows."""
+
     recorded: Recorded
-    titles: tuple[str, ...]
+    titles: tuple[str, ...] | None
 
 
 @click.command("explain", short_help="Say which layer of two images differs, and why.")
@@ -58,7 +60,7 @@ def _side(config: Config, text: str) -> _Side:
     if is_spec(text):
         return _spec_side(config, Path(text), None)
     recorded = read_recorded(config, text)
-    return _Side(recorded, tuple(kind for kind, _ in recorded.parts))
+    return _Side(recorded, None)
 
 
 def _spec_side(config: Config, file: Path, name: str | None) -> _Side:

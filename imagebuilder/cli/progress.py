@@ -7,8 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
 
-from typing_extensions import Self
-
 from imagebuilder.spec.base import DockerfileBase
 from imagebuilder.spec.layers import Commands
 from imagebuilder.spec.titles import base_title, layer_title
@@ -29,7 +27,7 @@ _CONTROL = re.compile(
 class View(Protocol):
     """Draws events; a context manager, so that it leaves the terminal as it was."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> object: ...
     def __exit__(self, *_error: object) -> None: ...
     def __call__(self, event: BuildEvent) -> None: ...  # noqa: D102 - an event is drawn
 
@@ -105,7 +103,7 @@ def make_view(kind: str, stream: TextIO, parts: Parts) -> View:
 class Quiet:
     """Draws nothing."""
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> object:
         return self
 
     def __exit__(self, *_error: object) -> None:

@@ -6,8 +6,6 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, TextIO
 
-from typing_extensions import Self
-
 if TYPE_CHECKING:
     from imagebuilder.builders.events import BuildEvent
 
@@ -18,7 +16,7 @@ class JsonLines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> JsonLines:  # noqa: PYI034 - typing has Self from Python 3.11
         return self
 
     def __exit__(self, *_error: object) -> None:

@@ -7,8 +7,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
-from typing_extensions import Self
-
 from imagebuilder.builders.events import BuildEvent, Finished, Log, Progress, Step
 from imagebuilder.builders.events import Warning as BuildWarning
 from imagebuilder.cli.progress import INTERNAL_SECONDS, Parts, clean, outcome, step_title
@@ -63,7 +61,7 @@ class Live:
         self._timer.daemon = True
         self._closed = False
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Live:  # noqa: PYI034 - typing has Self from Python 3.11
         self._timer.start()
         return self
 

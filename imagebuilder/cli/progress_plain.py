@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from typing_extensions import Self
-
 from imagebuilder.builders.events import BuildEvent, Finished, Log, Progress, Step
 from imagebuilder.builders.events import Warning as BuildWarning
 from imagebuilder.cli.progress import INTERNAL_SECONDS, Parts, clean, outcome, step_title
@@ -28,7 +26,7 @@ class Plain:
         self._told: set[tuple[str, str]] = set()
         self._pushed: dict[str, float] = {}
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Plain:  # noqa: PYI034 - typing has Self from Python 3.11
         return self
 
     def __exit__(self, *_error: object) -> None:

@@ -41,7 +41,7 @@ def read_recorded(config: Config, text: str) -> Recorded:
     if recorded is None:
         raise UnknownError(
             f"{text} does not say what it was made from: it carries no labels of this project",
-            hint="explain compares specs, and images that imagebuild built",
+            hint="explain compares specs with images that imagebuild built; build it again if an older version did",
         )
     return recorded
 

@@ -85,7 +85,9 @@ def is_spec(text: str) -> bool:
 
 def _images(file: Path) -> list[Found]:
     if not file.exists():
-        raise SpecError(f"{file} does not exist", hint="give the Python file that holds your images")
+        path, _, name = str(file).rpartition(":")
+        hint = f"write {path} --name {name}" if path.endswith(".py") else "give the Python file that holds your images"
+        raise SpecError(f"{file} does not exist", hint=hint)
     if file.is_dir():
         raise SpecError(f"{file} is a folder, not a Python file", hint=f"write imagebuild build {file / 'spec.py'}")
     if file.suffix != ".py":

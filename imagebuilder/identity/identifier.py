@@ -55,7 +55,7 @@ def _base(base: Base, materials: Materials, recipe: Recipe) -> object:
         case DebianBase(version):
             return (base.kind, recipe.debian_base(version))
         case ScriptBase():
-            assert materials.python_version is not None  # noqa: S101 - the reader of scripts decides it
+            assert materials.python_version is not None
             return (base.kind, recipe.debian_base(materials.python_version), base.options)
         case ReferenceBase(text):
             return (base.kind, canonical_reference(text))

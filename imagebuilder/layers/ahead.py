@@ -5,13 +5,13 @@ from __future__ import annotations
 import queue
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Item = TypeVar("Item")
-_END: Final = object()
+_WAIT: Final = 0.1  # seconds until a thread with a full queue looks whether anybody still wants it
 
 
 @contextmanager
@@ -20,38 +20,48 @@ def ahead(items: Iterator[Item], limit: int = 4) -> Iterator[Iterator[Item]]:
 
     Left early, the thread stops at its next item and is waited for.
     """
-    waiting: queue.Queue[Item | BaseException | object] = queue.Queue(limit)
-    stopped = threading.Event()
+    reader = _Reader(items, limit)
+    thread = threading.Thread(target=reader.run, name="read-ahead", daemon=True)
+    thread.start()
+    try:
+        yield reader.consume()
+    finally:
+        reader.stopped.set()
+        thread.join()
 
-    def put(item: object) -> bool:
-        while not stopped.is_set():
+
+class _Failed:
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+class _Reader(Generic[Item]):
+    def __init__(self, items: Iterator[Item], limit: int) -> None:
+        self.items = items
+        self.waiting: queue.Queue[tuple[Item] | _Failed | None] = queue.Queue(limit)
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        last: _Failed | None = None
+        try:
+            for item in self.items:
+                if not self.put((item,)):
+                    return
+        except BaseException as error:  # noqa: BLE001 - raised again in the consumer's thread
+            last = _Failed(error)
+        self.put(last)
+
+    def put(self, item: tuple[Item] | _Failed | None) -> bool:
+        while not self.stopped.is_set():
             try:
-                waiting.put(item, timeout=0.1)
+                self.waiting.put(item, timeout=_WAIT)
             except queue.Full:
                 continue
             return True
         return False
 
-    def run() -> None:
-        last: object = _END
-        try:
-            for item in items:
-                if not put(item):
-                    return
-        except BaseException as error:  # noqa: BLE001 - raised again in the consumer's thread
-            last = error
-        put(last)
-
-    def consume() -> Iterator[Item]:
-        while (item := waiting.get()) is not _END:
-            if isinstance(item, BaseException):
-                raise item
-            yield item  # type: ignore[misc]
-
-    thread = threading.Thread(target=run, name="read-ahead", daemon=True)
-    thread.start()
-    try:
-        yield consume()
-    finally:
-        stopped.set()
-        thread.join()
+    def consume(self) -> Iterator[Item]:
+        while (item := self.waiting.get()) is not None:
+            if isinstance(item, _Failed):
+                raise item.error
+            yield item[0]

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagebuilder.errors import SourceError
 from imagebuilder.layers.install import install
-from imagebuilder.layers.layer import Content, Layer, Packed, TarEntry
+from imagebuilder.layers.layer_cache import LayerCache, blob_is_there, layer_key
+from imagebuilder.layers.merge import collisions, merge
 from imagebuilder.layers.pack import LAYER_LIMIT, Sized, pack
-from imagebuilder.layers.tar_header import Kind
 from imagebuilder.layers.writer import write_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from imagebuilder.layers.layer_cache import LayerCache
+    from imagebuilder.layers.layer import Layer, TarEntry
     from imagebuilder.layers.target import InstallTarget
     from imagebuilder.layers.wheel import WheelFile
 
@@ -36,90 +35,67 @@ def assemble(
 
     Where two wheels have one path with different contents they share a layer, and the one whose name sorts last wins:
     installers have no order that one could rely on. A layer that `cache` knows is not written again if its blob is
-    still in the store.
+    still in the store, whole.
 
     Raises:
         SourceError: a wheel is not what it says, two are of one project, or one's file is another's folder.
     """
-    names = {wheel.name: wheel for wheel in wheels}
-    if len(names) != len(wheels):
-        twice = next(wheel for wheel in wheels if names[wheel.name] is not wheel)
-        raise SourceError(
-            f"{twice.path.name} and {names[twice.name].path.name} are two wheels of one project",
-            hint="an environment holds one version of each",
-        )
+    plan = Plan.of(wheels, target, budget=budget)
     blobs = Path(store_dir) / "blobs" / "sha256"
-    plans = {name: install(wheel, target) for name, wheel in sorted(names.items())}
-    groups = pack([Sized(wheel.name, wheel.size) for wheel in wheels], together=collisions(plans), budget=budget)
 
-    def layer(group: tuple[str, ...]) -> Layer:
-        members = [names[name] for name in group]
-        found = cache.find(members, target, blobs) if cache else None
-        if found is None:
-            entries = merge([plans[name] for name in group], target.root)
-            what = ", ".join(f"{wheel.name} {wheel.version}" for wheel in members)
-            found = write_layer(entries, blobs, what=what, owner=target.owner, mtime=target.mtime)
-            if cache:
-                cache.remember(members, target, found)
-        return found
+    def layer(group: tuple[WheelFile, ...]) -> Layer:
+        key = layer_key([wheel.sha256 for wheel in group], target) if cache else ""
+        found = cache.get(key) if cache else None
+        if found and blob_is_there(blobs, found):
+            return found
+        what = ", ".join(f"{wheel.name} {wheel.version}" for wheel in group)
+        made = write_layer(plan.entries(group), blobs, what=what, owner=target.owner, mtime=target.mtime)
+        if cache:
+            cache.put(key, made)
+        return made
 
     with ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="layer") as pool:
-        return list(pool.map(layer, groups))
+        made = [pool.submit(layer, group) for group in plan.groups]
+        try:
+            return [future.result() for future in made]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
-def collisions(plans: dict[str, list[TarEntry]]) -> list[tuple[str, ...]]:
-    """The wheels that have a path in common, and not the same file there.
+class Plan:
+    """What each layer will hold: `groups` are the wheels of one layer each."""
 
-    Raises:
-        SourceError: it is a file in one wheel and a folder in another.
-    """
-    holders: dict[str, list[tuple[str, TarEntry]]] = defaultdict(list)
-    folders: dict[str, str] = {}
-    for name, entries in plans.items():
-        for entry in entries:
-            if entry.kind is not Kind.FOLDER:
-                holders[entry.path].append((name, entry))
-            for folder in parents(entry.path):
-                if folder in folders:
-                    break
-                folders[folder] = name
-            if entry.kind is Kind.FOLDER:
-                folders.setdefault(entry.path, name)
-    for path in sorted(folders.keys() & holders.keys()):
-        raise SourceError(
-            f"/{path} is a file in {holders[path][0][0]} and a folder in {folders[path]}",
-            hint="the two cannot be installed together",
-        )
-    groups: list[tuple[str, ...]] = []
-    for found in holders.values():
-        if len(found) > 1 and len({(entry.mode, _identity(entry.content)) for _, entry in found}) > 1:
-            groups.append(tuple(name for name, _ in found))
-    return groups
+    def __init__(
+        self,
+        groups: tuple[tuple[WheelFile, ...], ...],
+        installed: dict[str, list[TarEntry]],
+        target: InstallTarget,
+    ) -> None:
+        self.groups = groups
+        self._installed = installed
+        self._target = target
 
+    @classmethod
+    def of(cls, wheels: Sequence[WheelFile], target: InstallTarget, *, budget: int = LAYER_LIMIT) -> Plan:
+        """Plan the layers; see `assemble`."""
+        by_name: dict[str, WheelFile] = {}
+        for wheel in wheels:
+            other = by_name.setdefault(wheel.name, wheel)
+            if other is not wheel:
+                raise SourceError(
+                    f"{other.path.name} and {wheel.path.name} are two wheels of one project",
+                    hint="an environment holds one version of each",
+                )
+        installed = {name: install(wheel, target) for name, wheel in sorted(by_name.items())}
+        sizes = [Sized(wheel.name, wheel.size) for wheel in by_name.values()]
+        groups = pack(sizes, together=collisions(installed), budget=budget)
+        return cls(tuple(tuple(by_name[name] for name in group) for group in groups), installed, target)
 
-def merge(plans: Iterable[Iterable[TarEntry]], root: str) -> list[TarEntry]:
-    """One layer's entries in the order of paths, with the folders above them as far as `root`; later plans win."""
-    found: dict[str, TarEntry] = {}
-    for plan in plans:
-        for entry in plan:
-            found[entry.path] = entry
-    for path in list(found):
-        for folder in parents(path):
-            if folder in found or not folder.startswith(f"{root}/"):
-                break
-            found[folder] = TarEntry.folder(folder)
-    return [found[path] for path in sorted(found)]
+    def installed(self, wheel: WheelFile) -> list[TarEntry]:
+        """The entries of one wheel, as if it were alone."""
+        return self._installed[wheel.name]
 
-
-def parents(path: str) -> Iterable[str]:
-    """The folders above a path, the nearest first."""
-    while path := path.rpartition("/")[0]:
-        yield path
-
-
-def _identity(content: Content) -> bytes:
-    import hashlib  # noqa: PLC0415
-
-    if isinstance(content, bytes):
-        return hashlib.sha256(content).digest()
-    return content.digest if isinstance(content, Packed) else content.sha256
+    def entries(self, group: tuple[WheelFile, ...]) -> list[TarEntry]:
+        """The entries of one layer."""
+        return merge([self._installed[wheel.name] for wheel in group], self._target.root)

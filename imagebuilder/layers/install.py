@@ -57,7 +57,7 @@ class _Installation:
                 self.packed(place, member, executable=bool(member.mode & 0o111))
         entry_points = wheel.read(f"{wheel.dist_info}/entry_points.txt")
         if entry_points:
-            for script, content in scripts.entry_point_scripts(entry_points, self.target.prefix):
+            for script, content in scripts.entry_point_scripts(entry_points, self.target):
                 self.found.pop(f"{self.target.root}/bin/{script}", None)  # installers generate after they copy
                 self.written(f"bin/{script}", content, executable=True)
         self.written(f"{site}/{wheel.dist_info}/INSTALLER", INSTALLER)
@@ -89,23 +89,22 @@ class _Installation:
         if not self.wheel.starts_with(member, scripts.PLACEHOLDER):
             self.packed(place, member, executable=True)
             return
-        self.written(
-            place, scripts.with_interpreter(self.wheel.read(member.name), self.target.prefix), executable=True
-        )
+        self.written(place, scripts.with_interpreter(self.wheel.read(member.name), self.target.prefix), executable=True)
 
     def packed(self, place: str, member: Member, *, executable: bool) -> None:
         row = self.wheel.record[member.name]
         content = Packed(self.wheel, member, row.digest)
         self.add(TarEntry(self.path(place), Kind.FILE, 0o755 if executable else 0o644, member.size, content))
-        self.list(place, row.algorithm, row.digest, member.size)
+        self.note(place, row.algorithm, row.digest, member.size)
 
     def written(self, place: str, content: bytes, *, executable: bool = False) -> None:
         self.add(TarEntry.file(self.path(place), content, executable=executable))
         row = record.Row.of(place, content)
-        self.list(place, row.algorithm, row.digest, len(content))
+        self.note(place, row.algorithm, row.digest, len(content))
 
-    def list(self, place: str, algorithm: str, digest: bytes, size: int) -> None:
-        path = posixpath.relpath(place, self.target.site_packages)
+    def note(self, place: str, algorithm: str, digest: bytes, size: int) -> None:
+        site = f"{self.target.site_packages}/"
+        path = place[len(site) :] if place.startswith(site) else posixpath.relpath(place, site)
         self.rows[path] = record.Row(path, algorithm, digest, size)
 
     def path(self, place: str) -> str:

@@ -36,10 +36,11 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class OnDisk:
-    """A content that lies in a file, whose SHA-256 was found before."""
+    """A content that lies in a file, from `offset`, whose SHA-256 was found before."""
 
     location: str
     sha256: bytes
+    offset: int = 0
 
 
 Content: TypeAlias = bytes | Packed | OnDisk

@@ -11,9 +11,12 @@ from imagebuilder.layers.zip_directory import BadZipError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from imagebuilder.layers.target import InstallTarget
+
 # PyPA "Entry points specification"; the name of a script is also the name of a file.
 _NAME = re.compile(r"[^\s=\[\]/\\\0-\x1f\x7f][^=\[\]/\\\0-\x1f\x7f]*\Z")
 _REFERENCE = re.compile(r"(?P<module>[\w.]+)\s*:\s*(?P<attribute>[\w.]+)\s*(?:\[.*\]\s*)?\Z")
+_VERSIONED_PIP = re.compile(r"pip3\.[0-9]+\Z")
 _GROUPS: Final = ("console_scripts", "gui_scripts")
 _LONGEST_SHEBANG: Final = 127  # Linux, BINPRM_BUF_SIZE before 5.1, less the line's end
 
@@ -33,8 +36,10 @@ if __name__ == "__main__":
 PLACEHOLDER: Final = b"#!python"  # PEP 427: installers replace it
 
 
-def entry_point_scripts(entry_points: bytes, prefix: str) -> Iterator[tuple[str, bytes]]:
+def entry_point_scripts(entry_points: bytes, target: InstallTarget) -> Iterator[tuple[str, bytes]]:
     """Each script's name and content, from an `entry_points.txt`.
+
+    Where there is a `pip3` there is one for the target's version, and for no other: pip and uv both know of this case.
 
     Raises:
         BadZipError: it cannot be read, or names something that is neither a file nor a function.
@@ -46,7 +51,8 @@ def entry_point_scripts(entry_points: bytes, prefix: str) -> Iterator[tuple[str,
         parser.read_string(entry_points.decode())
     except (configparser.Error, UnicodeDecodeError) as error:
         raise BadZipError(f"its entry_points.txt cannot be read: {str(error).splitlines()[0]}") from None
-    shebang = shebang_line(prefix)
+    shebang = shebang_line(target.prefix)
+    versioned = f"pip{target.python[0]}.{target.python[1]}"
     for group in _GROUPS:
         for name, value in parser.items(group) if parser.has_section(group) else ():
             reference = _REFERENCE.match(value.strip())
@@ -58,7 +64,10 @@ def entry_point_scripts(entry_points: bytes, prefix: str) -> Iterator[tuple[str,
             script = _SCRIPT.format(
                 shebang=shebang, module=reference["module"], name=attribute.partition(".")[0], attribute=attribute
             )
-            yield name, script.encode()
+            if not _VERSIONED_PIP.match(name):
+                yield name, script.encode()
+            if name == "pip3":
+                yield versioned, script.encode()
 
 
 def with_interpreter(script: bytes, prefix: str) -> bytes:

@@ -42,12 +42,12 @@ def header(
         if number > _LARGEST_ID:
             extended.append((key, b"%d" % number))
     uid, gid = (number if number <= _LARGEST_ID else 0 for number in owner)
-    block = _block(split, kind, mode, (uid, gid), size if size <= _LARGEST_SIZE else 0, mtime, target)
+    block = _block(split, kind, (mode, uid, gid, size if size <= _LARGEST_SIZE else 0, mtime), target)
     if not extended:
         return block
     records = b"".join(_record(key, value) for key, value in sorted(extended))
     name = b"PaxHeaders/" + _ascii(full.rstrip(b"/").rpartition(b"/")[2])[:80]
-    return _block((b"", name), Kind.EXTENDED, 0o644, (uid, gid), len(records), mtime, b"") + padded(records) + block
+    return _block((b"", name), Kind.EXTENDED, (0o644, uid, gid, len(records), mtime)) + padded(records) + block
 
 
 def padding(size: int) -> bytes:
@@ -74,18 +74,16 @@ def _ascii(path: bytes) -> bytes:
     return path.decode().encode("ascii", "replace")
 
 
-def _block(
-    split: tuple[bytes, bytes], kind: Kind, mode: int, owner: tuple[int, int], size: int, mtime: int, link: bytes
-) -> bytes:
+def _block(split: tuple[bytes, bytes], kind: Kind, numbers: tuple[int, int, int, int, int], link: bytes = b"") -> bytes:
+    """One block; the numbers are mode, uid, gid, size and mtime."""
     prefix, name = split
-    numbers = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (mode, *owner, size, mtime)
-    start = name.ljust(_NAME, b"\0") + numbers
+    start = name.ljust(_NAME, b"\0") + b"%07o\0%07o\0%07o\0%011o\0%011o\0" % numbers
     end = kind.value + link.ljust(_LINK, b"\0") + _TAIL + prefix.ljust(_PREFIX + 12, b"\0")
     return start + b"%06o\0 " % (sum(start) + sum(end) + 8 * 0x20) + end
 
 
 def _record(key: bytes, value: bytes) -> bytes:
-    """`<length> <key>=<value>\\n`, the length counting itself (POSIX pax, "pax Extended Header")."""
+    r"""`<length> <key>=<value>\n`, the length counting itself (POSIX pax, "pax Extended Header")."""
     body = b" %s=%s\n" % (key, value)
     length = len(body) + 1
     while len(b"%d" % length) + len(body) != length:

@@ -92,7 +92,7 @@ class WheelFile:
         """The SHA-256 of the wheel itself, in hex."""
         hasher = hashlib.sha256()
         for offset in range(0, self.size, 1 << 20):
-            hasher.update(self._read(1 << 20 if self.size - offset >= 1 << 20 else self.size - offset, offset))
+            hasher.update(self._read(min(1 << 20, self.size - offset), offset))
         return hasher.hexdigest()
 
     def pieces(self, member: Member) -> Iterator[tuple[bytes, bytes]]:
@@ -212,7 +212,7 @@ def same_version(one: str, other: str) -> bool:
     """Whether two texts are one version (PEP 440); in file names `_` stands for `-`."""
     if one == other:
         return True
-    from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - an extra, and rarely needed
+    from packaging.version import InvalidVersion, Version  # an extra, and rarely needed
 
     try:
         return Version(one.replace("_", "-")) == Version(other.replace("_", "-"))
@@ -256,6 +256,10 @@ def _problem(path: str, member: Member) -> str | None:
         return "has a path that is not plain, and may lead out of the wheel"
     if len(path.encode()) > _LONGEST_PATH or max(len(part.encode()) for part in parts) > _LONGEST_PART:
         return "has a name too long for a file system"
+    return _wrong_kind(member)
+
+
+def _wrong_kind(member: Member) -> str | None:
     kind = stat.S_IFMT(member.mode)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "is a symbolic link" if kind == stat.S_IFLNK else "is neither a file nor a folder"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
 from imagebuilder.errors import SourceChangedError
 from imagebuilder.layers.ahead import ahead
-from imagebuilder.layers.deflate import gzip_member
+from imagebuilder.layers.deflate import GZIP_HEADER, gzip_member, gzip_trailer
 from imagebuilder.layers.layer import MEDIA_TYPE, Layer, OnDisk, Packed, TarEntry
 from imagebuilder.layers.tar_header import END, Kind, header, padding
 from imagebuilder.registry.descriptor import Descriptor
@@ -20,7 +21,10 @@ from imagebuilder.sources.content import READ_FLAGS, unreadable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_OWN_LIMIT: Final = 64 << 10
+_LEVEL: Final = 1
+PINNED: Final = "pinned"  # what is ours is nearly not compressed: the same bytes on every machine
+ZLIB: Final = f"zlib-{zlib.ZLIB_RUNTIME_VERSION}-{_LEVEL}"  # compressed: the bytes depend on the zlib at hand
+_OWN_LIMIT: Final = {PINNED: 16 << 10, ZLIB: 1 << 20}
 _BATCH: Final = 512 << 10
 _READ: Final = 256 << 10
 # Bytes for the blob and what they inflate to; None instead of the first: ours to encode.
@@ -28,11 +32,17 @@ _Piece: TypeAlias = tuple[bytes | None, bytes]
 
 
 def write_layer(
-    entries: Iterable[TarEntry], blobs: Path, *, what: str, owner: tuple[int, int], mtime: int
+    entries: Iterable[TarEntry],
+    blobs: Path,
+    *,
+    what: str,
+    owner: tuple[int, int],
+    mtime: int,
+    codec: str = PINNED,
 ) -> Layer:
     """Write entries, in this order, as a blob into the folder `blobs` of an OCI layout.
 
-    Nothing is left there when it fails.
+    `codec` is PINNED or ZLIB, for what does not come compressed. Nothing is left there when it fails.
 
     Raises:
         SourceError: a wheel is not what it says.
@@ -42,7 +52,7 @@ def write_layer(
     handle, temporary = tempfile.mkstemp(dir=blobs, prefix=".part-")
     try:
         with os.fdopen(handle, "wb") as file:
-            sink = _Sink(file)
+            sink = _Sink(file, codec)
             with ahead(_batches(_pieces(entries, owner, mtime))) as batches:
                 for batch in batches:
                     for compressed, data in batch:
@@ -61,8 +71,10 @@ def write_layer(
 class _Sink:
     """Hashes both sides; gathers what is ours, to encode it at once."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, codec: str) -> None:
         self.file = file
+        self.member = gzip_member if codec == PINNED else _compressed
+        self.limit = _OWN_LIMIT[codec]
         self.blob, self.diff = hashlib.sha256(), hashlib.sha256()
         self.size = 0
         self.own: list[bytes] = []
@@ -76,14 +88,14 @@ class _Sink:
         else:
             self.own.append(data)
             self.waiting += len(data)
-            if self.waiting >= _OWN_LIMIT:
+            if self.waiting >= self.limit:
                 self.flush()
 
     def flush(self) -> None:
         if self.own:
             data = b"".join(self.own)
             self.diff.update(data)
-            self.put(gzip_member(data))
+            self.put(self.member(data))
             self.own, self.waiting = [], 0
 
     def put(self, compressed: bytes) -> None:
@@ -99,8 +111,9 @@ class _Sink:
 def _pieces(entries: Iterable[TarEntry], owner: tuple[int, int], mtime: int) -> Iterator[_Piece]:
     for entry in entries:
         is_file = entry.kind is Kind.FILE
-        yield None, header(
-            entry.path, entry.kind, mode=entry.mode, size=entry.size, link=entry.link, owner=owner, mtime=mtime
+        yield (
+            None,
+            header(entry.path, entry.kind, mode=entry.mode, size=entry.size, link=entry.link, owner=owner, mtime=mtime),
         )
         if not is_file:
             continue
@@ -128,11 +141,10 @@ def _read(entry: TarEntry, content: OnDisk) -> Iterator[bytes]:
     hasher = hashlib.sha256()
     size = 0
     try:
-        with open(os.open(content.location, READ_FLAGS | os.O_NOFOLLOW), "rb", buffering=0) as file:
-            while data := file.read(_READ):
+        with os.fdopen(os.open(content.location, READ_FLAGS | os.O_NOFOLLOW), "rb", buffering=0) as file:
+            file.seek(content.offset)
+            while size < entry.size and (data := file.read(min(_READ, entry.size - size))):
                 size += len(data)
-                if size > entry.size:
-                    break
                 hasher.update(data)
                 yield data
     except OSError as error:
@@ -141,6 +153,12 @@ def _read(entry: TarEntry, content: OnDisk) -> Iterator[bytes]:
         raise SourceChangedError(
             f"{content.location} changed while the image was built", hint="build again when nothing writes to it"
         )
+
+
+def _compressed(data: bytes) -> bytes:
+    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)
+    stream = compressor.compress(data) + compressor.flush()
+    return GZIP_HEADER + stream + gzip_trailer(zlib.crc32(data), len(data))
 
 
 def _batches(pieces: Iterator[_Piece]) -> Iterator[list[_Piece]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from imagebuilder.errors import SourceError
@@ -80,13 +81,14 @@ def read_directory(read: Callable[[int, int], bytes], length: int) -> list[Membe
     ranges: list[tuple[int, int, str]] = []
     for entry in entries:
         name = _decode(entry)
+        _refuse_unusual(entry, name)
         offset, end = _check_local(read, entry, name, start)
         ranges.append((entry.start, end, name))
         members.append(
             Member(name, entry.method, entry.crc, entry.compressed, entry.size, entry.attributes >> 16, offset)
         )
     ranges.sort()
-    for (_, end, name), (following, _, other) in zip(ranges, ranges[1:], strict=False):
+    for (_, end, name), (following, _, other) in pairwise(ranges):
         if following < end:
             raise BadZipError(f"its members {name!r} and {other!r} overlap")
     return members
@@ -160,14 +162,17 @@ def _decode(entry: _Central) -> str:
         raise BadZipError(f"its member {name!r} has a name that is not UTF-8, or is not marked as such") from None
 
 
-def _check_local(read: Callable[[int, int], bytes], entry: _Central, name: str, limit: int) -> tuple[int, int]:
-    """Compare a member's own header with the directory; returns where its data starts and where the member ends."""
+def _refuse_unusual(entry: _Central, name: str) -> None:
     if entry.flags & _ENCRYPTED:
         raise BadZipError(f"its member {name!r} is encrypted")
     if entry.method not in (STORED, DEFLATED) or entry.flags & _PATCHED:
         raise BadZipError(f"its member {name!r} is compressed in a way (method {entry.method}) that wheels do not use")
     if entry.method == STORED and entry.size != entry.compressed:
         raise BadZipError(f"its member {name!r} is stored, and has two sizes")
+
+
+def _check_local(read: Callable[[int, int], bytes], entry: _Central, name: str, limit: int) -> tuple[int, int]:
+    """Compare a member's own header with the directory; returns where its data starts and where the member ends."""
     head = read(entry.start, _LOCAL.size + len(entry.name))
     if len(head) < _LOCAL.size + len(entry.name) or head[:4] != b"PK\3\4":
         raise BadZipError(f"its member {name!r} is not where the directory says")

@@ -79,7 +79,7 @@ def lower(
     titles = (base_title(image.base), *(layer_title(layer) for layer in image.layers))
     labels = to_labels(record(image, identity, materials))
     if isinstance(image.base, DockerfileBase):
-        assert materials.base is not None  # noqa: S101 - read_materials reads it
+        assert materials.base is not None
         return DockerfilePlan(materials.base, titles, labels)
     lowering = _Lowering(recipe)
     base = lowering.base(image, materials)
@@ -115,7 +115,7 @@ class _Lowering:
                 self.prepare()
                 return recipe.debian_base(version)
             case ScriptBase():
-                assert materials.python_version is not None and materials.base is not None  # noqa: S101, PT018 - as above
+                assert materials.python_version is not None and materials.base is not None  # noqa: PT018 - as above
                 self.prepare()
                 options = image.base.options
                 self.project("steps/uv_project.sh.j2", options, materials.base, "uv sync", lock=True, install=False)
@@ -135,7 +135,7 @@ class _Lowering:
             case PyLock(_, options):
                 self.pip(options, ("-r", "pylock.toml"), material, shows="uv pip install -r pylock.toml")
             case Wheels(_, options):
-                assert material is not None  # noqa: S101 - read_materials reads it
+                assert material is not None
                 names = tuple(f"./{at}" for at, _ in material.pieces)
                 self.pip(options, names, material, shows="uv pip install " + " ".join(names))
             case UvProject(_, _, mode, options):
@@ -226,7 +226,7 @@ class _Lowering:
         lock: bool = False,
     ) -> None:
         self.venv()
-        assert material is not None  # noqa: S101 - read_materials reads it
+        assert material is not None
         values = (
             ("venv", self.recipe.venv),
             ("arguments", pip_arguments(options)),
@@ -251,7 +251,7 @@ class _Lowering:
         self.emit(Exec(template, values, shows, files=files, cache="uv", network=True, tools=True, secrets=secrets))
 
     def copy(self, material: Material | None, dst: str, name: str) -> None:
-        assert material is not None  # noqa: S101 - read_materials reads it
+        assert material is not None
         files = self.keep(material, name)
         # Where a file is to be copied to a name, that name may be a folder, which a linked layer would replace.
         is_place = not material.entry or dst.endswith("/")

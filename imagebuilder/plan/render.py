@@ -21,7 +21,7 @@ from imagebuilder.plan.ops import (
     SetUser,
     SetWorkdir,
 )
-from imagebuilder.plan.quote import heredoc, json_exact, json_word, only_source, mount, pair, word
+from imagebuilder.plan.quote import heredoc, json_exact, json_word, mount, only_source, pair, word
 from imagebuilder.plan.templates import render_template
 
 if TYPE_CHECKING:

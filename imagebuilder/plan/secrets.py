@@ -27,7 +27,7 @@ class IndexPassword:
     @property
     def value(self) -> str:
         """The user name or the password."""
-        assert isinstance(self.index.credential, Credential)  # noqa: S101 - made for such an index only
+        assert isinstance(self.index.credential, Credential)
         return self.index.credential.username if self.part == "username" else self.index.credential.password
 
 
@@ -37,8 +37,9 @@ Need = Secret | IndexPassword
 def secret_id(secret: Secret) -> str:
     """The id a secret is mounted under: readable, and unique by key and group."""
     text = f"{secret.group}/{secret.key}" if secret.group else secret.key
-    slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-    return f"{slug}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "secret"
+    whole = f"{secret.group}\0{secret.key}" if secret.group else secret.key  # neither has a NUL
+    return f"{slug}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
 def secret_mounts(secrets: tuple[Secret, ...]) -> tuple[SecretMount, ...]:

@@ -27,7 +27,7 @@ def render_template(name: str, **values: object) -> str:
 @cache
 def _environment() -> Environment:
     try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - only rendering needs it
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
     except ImportError as error:
         raise MissingDependencyError(
             "rendering needs Jinja2, which is not installed", hint='run pip install "imagebuilder[engine]"'

@@ -42,7 +42,7 @@ class Index(Value):
         checked: object = url  # a spec is written without a type checker, too
         if not isinstance(checked, str) or not url.isprintable() or " " in url:
             raise SpecError(f"{where}: {mask(str(url))!r} is not a URL", hint=example)
-        from urllib.parse import unquote, urlsplit, urlunsplit  # noqa: PLC0415 - 4 ms that few specs need
+        from urllib.parse import unquote, urlsplit, urlunsplit
 
         try:
             parts = urlsplit(url)

@@ -47,7 +47,7 @@ P = ParamSpec("P")
 PythonRequest = str | tuple[int, int]
 
 # Debian policy 5.6.1 and apt-get(8): a name, an architecture, then =version or /suite; a last '-' would remove it.
-_APT = r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](?::[a-z0-9-]+)?(?:=[A-Za-z0-9.+:~-]+|/[A-Za-z0-9._-]+)?\Z"
+_APT = r"[a-z0-9](?:[a-z0-9+.-]*[a-z0-9+.])?(?::[a-z0-9-]+)?(?:=[A-Za-z0-9.+:~-]+|/[A-Za-z0-9._-]+)?\Z"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_.-]*\Z"
 _USER = r"[a-z_][a-z0-9_-]{0,31}\Z"
 
@@ -512,7 +512,7 @@ class Image(Value):
     @property
     def identifier(self) -> str:
         """The content address of what this image means; reads the files it names."""
-        from imagebuilder.api import identify_image  # noqa: PLC0415 - the engine is not needed to write a spec
+        from imagebuilder.api import identify_image
 
         return identify_image(self).identity.identifier
 
@@ -521,7 +521,7 @@ class Image(Value):
         """Where the image is published: `registry/name:identifier`, or the base's reference where nothing was added."""
         if isinstance(self.base, ReferenceBase) and not self.layers:
             return self.base.reference
-        from imagebuilder.api import identify_image  # noqa: PLC0415 - the engine is not needed to write a spec
+        from imagebuilder.api import identify_image
 
         return identify_image(self).uri
 
@@ -531,7 +531,7 @@ class Image(Value):
         return f"{self.registry}/{name}" if self.registry else name
 
     def __repr__(self) -> str:
-        from imagebuilder.spec.show import show_image  # noqa: PLC0415 - only who prints a spec needs it
+        from imagebuilder.spec.show import show_image
 
         return show_image(self)
 

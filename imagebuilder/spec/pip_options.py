@@ -56,7 +56,7 @@ def install_mode(mode: object, at: str) -> InstallMode:
 
 
 def _words(extra_args: str, at: str) -> tuple[str, ...]:
-    import shlex  # noqa: PLC0415 - 2 ms that few specs need
+    import shlex
 
     example = 'extra_args="--no-build-isolation"'
     if not isinstance(extra_args, str):

@@ -107,7 +107,9 @@ def check_repository(path: str, whole: str | None = None) -> str:
         raise _invalid(whole, f"a repository has 1 to {_REPOSITORY_LIMIT} characters")
     for part in path.split("/"):
         if not re.match(_COMPONENT, part):
-            hint = f"write {whole.replace(path, path.lower())!r}" if path != path.lower() else None
+            written = path if path in whole else path.removeprefix("library/")
+            would_do = all(re.match(_COMPONENT, lower) for lower in path.lower().split("/"))
+            hint = f"write {whole.replace(written, written.lower())!r}" if would_do else None
             why = f"{part!r} has other than lower-case letters, digits and single '.', '_', '-' between"
             raise _invalid(whole, why, hint)
     return path

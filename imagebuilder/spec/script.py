@@ -55,9 +55,9 @@ def load_toml(text: str, name: str) -> dict[str, Any]:
         SpecError: it is not TOML.
     """
     if sys.version_info >= (3, 11):
-        import tomllib  # noqa: PLC0415 - most specs read no TOML
+        import tomllib
     else:
-        import tomli as tomllib  # noqa: PLC0415
+        import tomli as tomllib
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import itertools
 import json
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def test_cut_at_every_byte():
 @given(st.lists(st.integers(0, len(CAPTURED)), max_size=20))
 def test_cut_anywhere(cuts):
     edges = [0, *sorted(cuts), len(CAPTURED)]
-    events, reader = read([CAPTURED[a:b] for a, b in zip(edges, edges[1:], strict=False)])
+    events, reader = read([CAPTURED[a:b] for a, b in itertools.pairwise(edges)])
     assert (events, reader.tail) == (WHOLE, WHOLE_READER.tail)
 
 
@@ -102,6 +103,15 @@ def test_a_secret_that_a_log_cuts_in_the_middle_comes_in_one_line():
     assert [event.line for event in reader.feed(text) if isinstance(event, Log)] == ["token is hunter2-secret"]
 
 
+def test_the_streams_of_a_step_are_joined_apart():
+    reader = ProgressReader("app")
+    text = line(vertexes=[{"digest": "v", "name": "[2/2] RUN x"}])
+    for stream, part in ((1, b"tok-"), (2, b"warn"), (1, b"value\n"), (2, b"ing")):
+        text += line(logs=[{"vertex": "v", "stream": stream, "data": base64.b64encode(part).decode()}])
+    text += line(vertexes=[{"digest": "v", "name": "[2/2] RUN x", "completed": "2024-01-01T00:00:00Z"}])
+    assert [event.line for event in reader.feed(text) if isinstance(event, Log)] == ["tok-value", "warning"]
+
+
 def test_a_multibyte_character_that_a_log_cuts_in_two():
     data = "é\n".encode()
     reader = ProgressReader("app")
@@ -134,11 +144,16 @@ def test_states_and_seconds():
     vertex = {"digest": "v", "name": "[1/1] FROM x", "started": "2024-01-01T00:00:00.5Z"}
     text = line(vertexes=[vertex]) + line(vertexes=[vertex])
     text += line(vertexes=[{**vertex, "completed": "2024-01-01T00:00:02.123456789Z"}])
-    text += line(vertexes=[{"digest": "w", "name": "[1/1] FROM y", "completed": "2024-01-01T00:00:02Z", "cached": True}])
+    text += line(
+        vertexes=[{"digest": "w", "name": "[1/1] FROM y", "completed": "2024-01-01T00:00:02Z", "cached": True}]
+    )
     text += line(vertexes=[{"digest": "z", "name": "[1/1] FROM z", "error": "context canceled"}])
     steps = [event for event in reader.feed(text) if isinstance(event, Step)]
     assert [(step.id, step.state) for step in steps] == [
-        ("v", "started"), ("v", "done"), ("w", "cached"), ("z", "failed"),
+        ("v", "started"),
+        ("v", "done"),
+        ("w", "cached"),
+        ("z", "failed"),
     ]
     assert steps[1].seconds is not None
     assert abs(steps[1].seconds - 1.623456) < 1e-6

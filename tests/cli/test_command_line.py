@@ -53,6 +53,7 @@ def test_the_version(project):
         (["build", "spec.py", "--progress", "loud"], "'loud' is not one of"),
         (["build", "spec.py", "--metadata-file", "no/such/file.json"], "no is not a folder"),
         (["build", "missing.py"], "missing.py does not exist"),
+        (["build", "spec.py:image"], "hint: write spec.py --name image"),
         (["check", "UPPER CASE"], "is not an image reference"),
         (["check", "spec.py", "--platform", "a/b/c/d"], "is not a platform"),
     ],

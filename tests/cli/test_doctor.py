@@ -7,8 +7,10 @@ import pytest
 GOOD = """#!/bin/sh
 case "$1 $2" in
   "buildx version") echo "github.com/docker/buildx v0.16.2 abc" ;;
-  "buildx inspect") printf 'Name: default\\nDriver: docker\\n\\nName: default\\nStatus: running\\nPlatforms: linux/amd64\\n' ;;
-  "info --format") echo '{"ServerVersion": "27.0", "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]}' ;;
+  "buildx inspect")
+    printf 'Name: default\\nDriver: docker\\n\\nName: default\\nStatus: running\\nPlatforms: linux/amd64\\n' ;;
+  "info --format")
+    echo '{"ServerVersion": "27.0", "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]}' ;;
 esac
 """
 

@@ -42,7 +42,8 @@ def spec(tmp_path, monkeypatch, host, name):
     def write(*commands):
         text = (
             "from imagebuilder import Image\n"
-            f"image = Image.from_base('{host}/library/python:3.11-slim-bookworm', name='{name}', registry='{host}/e2e')\n"
+            f"base = '{host}/library/python:3.11-slim-bookworm'\n"
+            f"image = Image.from_base(base, name='{name}', registry='{host}/e2e')\n"
             f"image = image.with_commands({list(commands)!r})\n"
         )
         Path("spec.py").write_text(text)

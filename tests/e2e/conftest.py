@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import tarfile
-import threading
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from imagebuilder.spec.reference import Reference
 from imagebuilder.vault import site_is_usable
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator
 
     from imagebuilder import Image
@@ -70,9 +70,7 @@ class Forge:
             engine = config.make_engine(client)
             site_is_usable(engine.site)
             named = [(image.name or f"image {number}", image) for number, image in enumerate(images)]
-            return engine.ensure(
-                named, output or Push(client), Options(**options), emit or self.events.append, cancel
-            )
+            return engine.ensure(named, output or Push(client), Options(**options), emit or self.events.append, cancel)
 
     def build_one(self, image: Image, **options: Any) -> Result:
         return self.build(image, **options)[0]

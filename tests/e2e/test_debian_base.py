@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from imagebuilder import Image
-from imagebuilder.builders.events import Finished, Log, Step
+from imagebuilder.builders.events import Finished, Step
 from imagebuilder.registry import Client
 from imagebuilder.spec.reference import Reference
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from imagebuilder.engine import Result
 
-HOSTILE = "sp ace \"quo'te\" $HOME ${PATH:-x} \\ back\\\\slash \\n {\"j\": [1]} `id` $(id) ünïcode 漢 # ; & | <"
+HOSTILE = 'sp ace "quo\'te" $HOME ${PATH:-x} \\ back\\\\slash \\n {"j": [1]} `id` $(id) ünïcode 漢 # ; & | <'
 ENV = {"HOSTILE": HOSTILE, "TRAILING": "x\\", "EMPTY": "", "dotted.NAME": "$$", "TAB": "a\tb"}
 
 MAIN = """\
@@ -157,8 +157,21 @@ def test_single_files_land_where_they_should(forge: Forge, app: App) -> None:
 
 def test_every_file_belongs_to_a_user_and_group_that_exist(forge: Forge, app: App) -> None:
     said = forge.docker(
-        "run", "--rm", "--user", "root", "--entrypoint", "find", app.result.uri,
-        "/", "-xdev", "(", "-nouser", "-o", "-nogroup", ")", "-print",
+        "run",
+        "--rm",
+        "--user",
+        "root",
+        "--entrypoint",
+        "find",
+        app.result.uri,
+        "/",
+        "-xdev",
+        "(",
+        "-nouser",
+        "-o",
+        "-nogroup",
+        ")",
+        "-print",
     )
     assert said == ""
 
@@ -176,7 +189,6 @@ def test_events_tell_the_story(app: App) -> None:
     assert {event.layer for event in steps if event.state in ("done", "cached")} >= {0, 1, 4, 5, 6, 7, 8}
     titles = {event.layer: event.title for event in steps}
     assert titles[1] == "uv pip install six"
-    assert [event for event in app.events if isinstance(event, Log)]
     assert isinstance(app.events[-1], Finished)
 
 

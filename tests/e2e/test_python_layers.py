@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-
 from imagebuilder import Image
 from imagebuilder.errors import BuildError
 
@@ -36,7 +35,9 @@ def make_wheel(folder: Path, name: str = "bolt", version: str = "1.5", requires:
     with zipfile.ZipFile(path, "w") as wheel:
         wheel.writestr(f"{name}.py", f"VERSION = {version!r}\n")
         wheel.writestr(f"{info}/METADATA", metadata)
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         wheel.writestr(f"{info}/RECORD", "")
     return path
 
@@ -158,6 +159,8 @@ def test_this_interpreter_makes_wheels() -> None:
     """The lock files of the sample projects are what uv of this environment reads."""
     done = subprocess.run(
         [sys.executable, "-m", "uv", "lock", "--check", "--project", str(PROJECTS / "uv-workspace")],
-        capture_output=True, text=True, check=False,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -22,7 +22,7 @@ def foreign(forge: Forge, tmp_path_factory: pytest.TempPathFactory) -> Result:
     (root / "Dockerfile").write_text(
         "FROM debian:bookworm-slim\n"
         "RUN useradd --uid 4321 --create-home worker && useradd --uid 77 tester\n"
-        "USER worker\nWORKDIR /home/worker\nENV KEPT=yes\nENTRYPOINT [\"echo\", \"base\"]\n"
+        'USER worker\nWORKDIR /home/worker\nENV KEPT=yes\nENTRYPOINT ["echo", "base"]\n'
     )
     return forge.build_one(
         Image.from_dockerfile(root / "Dockerfile", name=forge.name("foreign"), registry=forge.registry)
@@ -92,8 +92,18 @@ def test_users_that_are_made(forge: Forge, tree: Any) -> None:
         "touch ~/writable && echo ok"
     )
     assert forge.sh(result.uri, script).split() == [
-        "other", "/work/deep", "root", "builder", "/home/builder", "1234",
-        "app:app", "builder:builder", "other:other", "builder:builder", "builder:builder", "ok",
+        "other",
+        "/work/deep",
+        "root",
+        "builder",
+        "/home/builder",
+        "1234",
+        "app:app",
+        "builder:builder",
+        "other:other",
+        "builder:builder",
+        "builder:builder",
+        "ok",
     ]
 
 
@@ -125,7 +135,9 @@ def test_apt_packages_and_commands(forge: Forge) -> None:
     image = (
         Image.from_debian_base("3.11", name=forge.name("apt"), registry=forge.registry)
         .with_apt_packages("tree")
-        .with_commands(["tree --version > /version\necho 'two\nlines' \"$HOME\" '$literal' > /lines", "test -s /version"])
+        .with_commands(
+            ["tree --version > /version\necho 'two\nlines' \"$HOME\" '$literal' > /lines", "test -s /version"]
+        )
     )
     result = forge.build_one(image)
     assert forge.sh(result.uri, "cat /lines; command -v tree") == "two\nlines /root $literal\n/usr/bin/tree\n"
@@ -135,7 +147,9 @@ def test_apt_packages_and_commands(forge: Forge) -> None:
 
 
 def test_a_dockerfile_of_ones_own(forge: Forge, tree: Any) -> None:
-    tree.file("docker/My Dockerfile", "FROM debian:bookworm-slim\nARG SOURCE_DATE_EPOCH\nCOPY . /all\nCMD [\"ls\", \"/all\"]\n")
+    tree.file(
+        "docker/My Dockerfile", 'FROM debian:bookworm-slim\nARG SOURCE_DATE_EPOCH\nCOPY . /all\nCMD ["ls", "/all"]\n'
+    )
     tree.file("context/kept.txt")
     tree.file("context/sub dir/ünï.txt")
     tree.file("context/dropped.log")

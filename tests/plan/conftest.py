@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 TOP = Path(__file__).parents[2]
 
@@ -26,6 +29,11 @@ def _load(path: Path) -> ModuleType:
 @pytest.fixture(scope="session")
 def random_specs() -> ModuleType:
     return _load(TOP / "tests/spec/strategies.py")
+
+
+@pytest.fixture(scope="session")
+def reader() -> ModuleType:
+    return _load(TOP / "tests/plan/reader.py")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,108 @@
+"""Remembers which layer some wheels make, so that they need not be read again: metadata, never content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from imagebuilder.layers.layer import MEDIA_TYPE, Layer
+from imagebuilder.registry.descriptor import Descriptor, is_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from imagebuilder.layers.target import InstallTarget
+
+LAYOUT_VERSION: Final = 1  # raise it with every change to the bytes of a layer
+CODEC: Final = "splice-1"
+
+
+def layer_key(wheels: Sequence[str], target: InstallTarget, *, codec: str = CODEC) -> str:
+    """The key, in hex, of the layer that wheels of these SHA-256, in hex and in this order, make."""
+    parts = {
+        "version": LAYOUT_VERSION,
+        "wheels": list(wheels),
+        "prefix": target.prefix,
+        "python": list(target.python),
+        "owner": list(target.owner),
+        "mtime": target.mtime,
+        "codec": codec,
+    }
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(b"imagebuilder layer\n" + text.encode()).hexdigest()
+
+
+class LayerCache:
+    """One small file per key below a folder; safe among processes, since each is replaced whole."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+
+    def get(self, key: str) -> Layer | None:
+        """What is remembered; None as well where the note is damaged."""
+        path = self._path(key)
+        try:
+            note = json.loads(path.read_bytes())
+            digest, size, diff_id, what = note["digest"], note["size"], note["diff_id"], note["what"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        right = (
+            note.get("key") == key
+            and isinstance(digest, str)
+            and is_digest(digest)
+            and isinstance(diff_id, str)
+            and is_digest(diff_id)
+            and type(size) is int
+            and size > 0
+            and isinstance(what, str)
+        )
+        if not right:
+            return None
+        with suppress(OSError):
+            os.utime(path)  # what was used last is pruned last
+        return Layer(Descriptor(MEDIA_TYPE, digest, size), diff_id, what)
+
+    def put(self, key: str, layer: Layer) -> None:
+        """Remember a layer; a disk that is full or read-only only makes the next build slower."""
+        note = {
+            "key": key,
+            "digest": layer.descriptor.digest,
+            "size": layer.descriptor.size,
+            "diff_id": layer.diff_id,
+            "what": layer.what,
+        }
+        path = self._path(key)
+        temporary = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as file:
+                temporary = Path(file.name)
+                file.write(json.dumps(note).encode())
+            temporary.replace(path)
+        except OSError:
+            if temporary:
+                with suppress(OSError):
+                    temporary.unlink()
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.json"
+
+
+def blob_is_there(blobs: Path, layer: Layer) -> bool:
+    """Whether a remembered layer's blob is in a store, and is what its digest says."""
+    path = blobs / layer.descriptor.digest.removeprefix("sha256:")
+    try:
+        if path.stat().st_size != layer.descriptor.size:
+            return False
+        hasher = hashlib.sha256()
+        with path.open("rb") as file:
+            while data := file.read(1 << 20):
+                hasher.update(data)
+    except OSError:
+        return False
+    return f"sha256:{hasher.hexdigest()}" == layer.descriptor.digest

@@ -1,0 +1,30 @@
+"""Which wheels the Python layers of an image need, and those wheels on this disk; nothing is installed or run."""
+
+from __future__ import annotations
+
+from imagebuilder.packages.choose import choose
+from imagebuilder.packages.fetch import Fetcher
+from imagebuilder.packages.locked import LockedFile, LockedPackage, NeedsBuild, NeedsInstaller, Resolution
+from imagebuilder.packages.logins import Logins
+from imagebuilder.packages.resolution_cache import ResolutionCache
+from imagebuilder.packages.resolve import PythonStep, Resolver
+from imagebuilder.packages.target import PythonTarget
+from imagebuilder.packages.uv import Uv
+from imagebuilder.packages.wheel_store import WheelStore
+
+__all__ = [
+    "Fetcher",
+    "LockedFile",
+    "LockedPackage",
+    "Logins",
+    "NeedsBuild",
+    "NeedsInstaller",
+    "PythonStep",
+    "PythonTarget",
+    "Resolution",
+    "ResolutionCache",
+    "Resolver",
+    "Uv",
+    "WheelStore",
+    "choose",
+]

@@ -1,0 +1,173 @@
+"""Brings wheels to this machine: in parallel, each verified while it streams, none kept that is not what was locked."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from imagebuilder.errors import BuildError, DeniedError, RegistryError, SourceChangedError, VerificationError
+from imagebuilder.registry.clock import Clock, SystemClock
+from imagebuilder.registry.origin import Location
+from imagebuilder.registry.transport import Request, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
+
+    from imagebuilder.packages.locked import LockedFile
+    from imagebuilder.packages.logins import Logins
+    from imagebuilder.packages.wheel_store import WheelStore
+    from imagebuilder.registry.settings import RegistrySettings
+
+_DOWNLOADS: Final = 2  # a damaged download is repeated once
+_PIECE: Final = 1 << 20
+_HEADERS: Final = "Accept: */*\r\nAccept-Encoding: identity\r\n"
+
+
+class Fetcher:
+    """Fetches files into a store, or finds them there; for several threads, one for each build.
+
+    `settings` say how hosts are reached; their `operation_timeout` limits how long an answer may be waited for, and
+    their `stall_timeout` how long a download may stand still.
+    """
+
+    def __init__(
+        self,
+        store: WheelStore,
+        settings: RegistrySettings,
+        logins: Logins,
+        *,
+        clock: Clock | None = None,
+        workers: int = 8,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._logins = logins
+        self._clock = clock or SystemClock()
+        self._transport = Transport(settings, self._clock)
+        self._workers = workers
+        self._stop = threading.Event()
+
+    def fetch(self, files: Sequence[LockedFile], progress: Callable[[int], None] | None = None) -> tuple[Path, ...]:
+        """The paths of files, in their order.
+
+        `progress` gets the bytes that have arrived, from one thread at a time; less than nothing where an attempt was
+        in vain. What is in the store already counts as arrived.
+
+        Raises:
+            VerificationError: a file is not what was locked.
+            BuildError: a file is not there any more.
+            RegistryError: an index did not answer, or denied the file.
+        """
+        self._store.sweep()
+        self._stop.clear()
+        lock = threading.Lock()
+
+        def count(number: int) -> None:
+            if progress:
+                with lock:
+                    progress(number)
+
+        unique = {(file.sha256, file.name): file for file in files}
+        # What takes longest starts first.
+        order = sorted(unique.values(), key=lambda file: -(file.size or 0))
+        with ThreadPoolExecutor(max(1, min(self._workers, len(order))), "fetch") as pool:
+            tasks: dict[tuple[str, str], Future[Path]] = {
+                (file.sha256, file.name): pool.submit(self._one, file, count) for file in order
+            }
+            try:
+                done, _ = wait(tasks.values(), return_when=FIRST_EXCEPTION)
+            finally:
+                self._stop.set()
+                pool.shutdown(cancel_futures=True)
+        failure = next((error for task in done if (error := task.exception())), None)
+        if failure is not None:
+            raise failure
+        return tuple(tasks[file.sha256, file.name].result() for file in files)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._transport.close()
+
+    def _one(self, file: LockedFile, count: Callable[[int], None]) -> Path:
+        found = self._store.find(file)
+        if found is not None:
+            count(found.stat().st_size)
+            return found
+        if file.location is not None:
+            try:
+                return self._store.add(file, self._counted(_read(file.location), [0], count), file.location)
+            except VerificationError as error:
+                raise SourceChangedError(error.message, hint="let nothing write to it, and build again") from None
+        return self._download(file, count)
+
+    def _download(self, file: LockedFile, count: Callable[[int], None]) -> Path:
+        try:
+            location = Location.parse(file.url or "")
+        except ValueError as error:
+            raise BuildError(f"{file.name} has no URL that it could be fetched from: {error}") from None
+        # It is asked for what the user's own index or lock named.
+        self._transport.trust(location.origin)
+        request = Request(
+            "GET",
+            location,
+            location.origin.authority,
+            f"fetching {file.name}",
+            _HEADERS,
+            self._logins.authorization(location),
+        )
+        deadline = self._clock.monotonic() + self._settings.operation_timeout
+        attempt, damaged = 0, 0
+        while True:
+            attempt += 1
+            response = self._transport.send(request, deadline, limited=False)
+            if response.status != 200:
+                response.discard()
+                _refuse(file, location, response.status)
+            arrived = [0]
+            try:
+                return self._store.add(file, self._counted(response.stream(), arrived, count), str(location))
+            except VerificationError:
+                damaged += 1
+                if damaged >= _DOWNLOADS:
+                    raise
+                count(-arrived[0])
+            except OSError as error:
+                count(-arrived[0])
+                # The time that bytes flowed was not spent waiting.
+                deadline = max(deadline, self._clock.monotonic() + self._settings.operation_timeout)
+                self._transport.pause(request, attempt, deadline, error)
+            finally:
+                response.close()
+
+    def _counted(self, pieces: Iterator[bytes], arrived: list[int], count: Callable[[int], None]) -> Iterator[bytes]:
+        for piece in pieces:
+            if self._stop.is_set():
+                raise BuildError("another file could not be fetched")
+            yield piece
+            arrived[0] += len(piece)
+            count(len(piece))
+
+
+def _read(path: str) -> Iterator[bytes]:
+    try:
+        with Path(path).open("rb") as opened:
+            while data := opened.read(_PIECE):
+                yield data
+    except OSError as error:
+        raise SourceChangedError(f"{path} cannot be read any more: {error.strerror}") from None
+
+
+def _refuse(file: LockedFile, location: Location, status: int) -> NoReturn:
+    what = f"fetching {file.name} failed: {location.origin.authority} answered {status} for {location}"
+    if status in (401, 403):
+        raise DeniedError(
+            what,
+            hint="give the index's credentials in index_url or extra_index_urls, with secret_mounts, or in ~/.netrc",
+            status=status,
+        )
+    if status in (404, 410):
+        raise BuildError(what, hint="the file was removed from the index: lock again, or choose another version")
+    raise RegistryError(what, status=status)

@@ -1,0 +1,315 @@
+"""Which packages the Python layers of an image install, found without installing: the same as the build steps would.
+
+Layers are resolved one after the other. What earlier ones fixed is preferred by later ones, and replaced where it
+contradicts them, as `uv pip install` into an existing environment does: uv reads preferences from the lock file that
+it is to write.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from imagebuilder.errors import SourceChangedError, SourceError
+from imagebuilder.packages.arguments import REQUIRE_HASHES, UntranslatableError, compile_arguments, export_arguments
+from imagebuilder.packages.locked import LockedFile, LockedPackage, NeedsInstaller, Resolution
+from imagebuilder.packages.logins import logins_of
+from imagebuilder.packages.places import Places
+from imagebuilder.packages.pylock import parse, render, select
+from imagebuilder.packages.requirement_hashes import AllowedHashes, allowed_hashes
+from imagebuilder.packages.resolution_cache import ResolutionCache, resolution_key
+from imagebuilder.packages.script_lock import lowest_python
+from imagebuilder.packages.staging import locate, write_material
+from imagebuilder.packages.uv import Uv, indexes_of
+from imagebuilder.plan.pip import pip_arguments
+from imagebuilder.sources.material import Material, Text
+from imagebuilder.spec.base import ScriptBase
+from imagebuilder.spec.credential import Index, has_credentials
+from imagebuilder.spec.layers import (
+    PipOptions,
+    PipPackages,
+    PoetryProject,
+    PyLock,
+    PythonLayer,
+    Requirements,
+    UvProject,
+    Wheels,
+)
+from imagebuilder.spec.titles import base_title, layer_title
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from imagebuilder.packages.target import PythonTarget
+    from imagebuilder.spec.secret import Secret
+
+_OUT: Final = "pylock.imagebuilder.toml"
+_IN: Final = "imagebuilder-requirements.in"
+_EARLIER: Final = "earlier-wheels"
+_NOTHING: Final = Material()
+
+
+@dataclass(frozen=True)
+class PythonStep:
+    """A layer, or a script as the base, with its material; `number` is the layer's, from 1, or 0 for the base."""
+
+    number: int
+    what: PythonLayer | ScriptBase
+    material: Material | None = None
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        if isinstance(self.what, ScriptBase):
+            return base_title(self.what)
+        return f"layer {self.number}, {layer_title(self.what)}"
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """Resolves for one target; `cutoff` is a date that no file may be newer than, as `--exclude-newer` takes it.
+
+    `secret_value` gives the values of the secrets that layers ask for, `temporary` is where uv works.
+    """
+
+    target: PythonTarget
+    uv: Uv
+    cache: ResolutionCache | None = None
+    cutoff: str | None = None
+    secret_value: Callable[[Secret], str] | None = None
+    temporary: Path | None = None
+
+    def resolve(
+        self, steps: Sequence[PythonStep], installed: Mapping[str, str] | None = None
+    ) -> Resolution | NeedsInstaller:
+        """Resolve all layers in their order; `installed` are the versions of what the base has and the steps see.
+
+        Raises:
+            BuildError: uv found no solution, or could not ask.
+            SourceError: a lock is not one, or not meant for the target.
+            SecretError: a secret has no value.
+        """
+        have: dict[str, LockedPackage] = {}
+        logins: dict[Index, None] = {index: None for index in indexes_of(self.uv.site) if index.credential}
+        for step in steps:
+            job = _Job(self, step, have, installed or {})
+            try:
+                have |= {package.name: package for package in job.packages()}
+            except UntranslatableError as error:
+                return NeedsInstaller(step.number, step.title, str(error))
+            logins |= dict.fromkeys(job.logins)
+        return Resolution(tuple(have[name] for name in sorted(have)), tuple(logins))
+
+
+@dataclass
+class _Job:
+    """One layer being resolved."""
+
+    resolver: Resolver
+    step: PythonStep
+    have: Mapping[str, LockedPackage]
+    installed: Mapping[str, str]
+    variables: dict[str, str] = field(default_factory=dict)
+    logins: tuple[Index, ...] = ()
+
+    def packages(self) -> Iterator[LockedPackage]:
+        what, material = self.step.what, self.step.material or _NOTHING
+        self._read_secrets(what.options, material)
+        match what:
+            case PipPackages(packages):
+                found = self._compile("\n".join(packages), material, AllowedHashes())
+            case Wheels():
+                found = self._compile("\n".join(f"./{at}" for at, _ in material.pieces), material, AllowedHashes())
+            case Requirements():
+                required = REQUIRE_HASHES in what.options.extra_args
+                found = self._compile(f"-r {material.entry}", material, allowed_hashes(material, required=required))
+            case UvProject():
+                found = self._export(what, material)
+            case ScriptBase():
+                found = self._script(material)
+            case PyLock():
+                found = self._lock(material)
+            case PoetryProject():
+                raise UntranslatableError("Poetry itself installs it")
+        for package in found:
+            if not self._is_in_base(package):
+                yield self._placed(package, material)
+
+    # -- the kinds of layers -----------------------------------------------------------------------------------------
+
+    def _compile(self, requirements: str, material: Material, hashes: AllowedHashes) -> tuple[LockedPackage, ...]:
+        target = self.resolver.target
+        if target.uv_platform is None:
+            raise UntranslatableError(f"uv does not resolve for {target}")
+        options = compile_arguments(pip_arguments(self.step.what.options))
+        options += ("--python-version", self._python(), "--python-platform", target.uv_platform)
+        wheels = {file.name: file for one in self.have.values() for file in one.wheels if file.location}
+        preferred = {**self.installed, **{one.name: one.version for one in self.have.values() if one.version}}
+        key = (
+            "compile",
+            requirements,
+            *options,
+            "wheels",
+            *(file.sha256 for file in wheels.values()),
+            "preferred",
+            *(f"{name}=={version}" for name, version in sorted(preferred.items())),
+        )
+
+        def run(folder: Path) -> tuple[LockedPackage, ...]:
+            write_material(material, folder)
+            (folder / _IN).write_text(f"{requirements}\n")
+            (folder / _OUT).write_text(render(LockedPackage(n, v, "index") for n, v in sorted(preferred.items())))
+            links: tuple[str, ...] = ()
+            if wheels:
+                (folder / _EARLIER).mkdir()
+                for file in wheels.values():
+                    (folder / _EARLIER / file.name).symlink_to(file.location or "")
+                links = ("--find-links", f"./{_EARLIER}")
+            self._uv(("pip", "compile", "--no-header", *options, *links, "--output-file", _OUT, _IN), folder)
+            found = self._read(folder / _OUT, Places("", str(folder)))
+            return tuple(hashes.keep(package, self.step.title) for package in found)
+
+        return tuple(map(self._as_before, self._remembered(key, material, run)))
+
+    def _export(self, project: UvProject, material: Material) -> tuple[LockedPackage, ...]:
+        own = () if project.project_install_mode == "install_project" else ("--no-emit-project",)
+        options = ("--no-default-groups", "--no-editable", *own)
+        options += export_arguments(pip_arguments(project.options))
+
+        def run(folder: Path) -> tuple[LockedPackage, ...]:
+            write_material(material, folder, texts_only=True)
+            entry = folder / material.entry
+            self._uv(("export", "--frozen", "--no-header", *options, "--output-file", _OUT), folder, entry)
+            return self._read(entry / _OUT, Places(material.entry, str(folder)))
+
+        return self._remembered(("export", *options), material, run, forever=True)
+
+    def _script(self, material: Material) -> tuple[LockedPackage, ...]:
+        """Lock as `uv lock` does, which would need an interpreter that the script's `requires-python` admits."""
+        text = next(piece.data.decode() for at, piece in material.pieces if at == "pyproject.toml" and _is_text(piece))
+        options = compile_arguments(pip_arguments(self.step.what.options))
+        options += ("--universal", "--python-version", lowest_python(text, self.resolver.target))
+
+        def run(folder: Path) -> tuple[LockedPackage, ...]:
+            write_material(material, folder)
+            arguments = ("pip", "compile", "--no-header", *options, "--output-file", _OUT, "pyproject.toml")
+            self._uv(arguments, folder, folder)
+            return self._read(folder / _OUT, Places("", str(folder)))
+
+        return self._remembered(("script", *options), material, run)
+
+    def _lock(self, material: Material) -> tuple[LockedPackage, ...]:
+        if [word for word in compile_arguments(self.step.what.options.extra_args) if word != "--no-deps"]:
+            raise UntranslatableError("extra_args choose from its lock what only uv in the image does")
+        text = next(piece.data.decode() for at, piece in material.pieces if at == material.entry and _is_text(piece))
+        where = self.step.title
+        return select(parse(text, where), self.resolver.target, where)
+
+    # -- the parts of it ---------------------------------------------------------------------------------------------
+
+    def _read_secrets(self, options: PipOptions, material: Material) -> None:
+        for secret in options.secret_mounts:
+            if secret.variable is None:
+                raise UntranslatableError(f"the secret {secret.key} is mounted as a file of the image")
+            if self.resolver.secret_value is not None:
+                self.variables[secret.variable] = self.resolver.secret_value(secret)
+        self.logins = tuple(logins_of(options, material, self.variables))
+
+    def _python(self) -> str:
+        return ".".join(map(str, self.resolver.target.version))
+
+    def _remembered(
+        self,
+        key: Sequence[str],
+        material: Material,
+        run: Callable[[Path], tuple[LockedPackage, ...]],
+        *,
+        forever: bool = False,
+    ) -> tuple[LockedPackage, ...]:
+        resolver, target = self.resolver, self.resolver.target
+        urls = [index.url for index in indexes_of(resolver.uv.site)]
+        parts = (*key, "target", str(target), target.full_version, material.digest, resolver.cutoff or "", *urls)
+        digest = resolution_key(parts)
+        if resolver.cache and (text := resolver.cache.get(digest, forever=forever)):
+            with contextlib.suppress(SourceError):
+                return parse(text, "a remembered resolution").packages
+        with tempfile.TemporaryDirectory(dir=resolver.temporary, prefix="resolve-") as folder:
+            found = run(Path(folder).resolve())
+        if resolver.cache:
+            resolver.cache.put(digest, render(found))
+        return found
+
+    def _uv(self, arguments: tuple[str, ...], folder: Path, project: Path | None = None) -> None:
+        variables = dict(self.variables)
+        if self.resolver.cutoff and "--exclude-newer" not in arguments:
+            variables["UV_EXCLUDE_NEWER"] = self.resolver.cutoff
+        words = ("--quiet", "--format", "pylock.toml")
+        failure = self.resolver.uv.run(
+            (*arguments, *words),
+            project or folder,
+            config=project is not None,
+            indexes=self.step.what.options.indexes,
+            variables=variables,
+        )
+        if failure is None:
+            return
+        for name, package in self.have.items():
+            if package.source != "index" and name in failure.text:
+                raise UntranslatableError(f"it needs {name}, which an earlier layer brings from elsewhere")
+        raise failure.error(self.step.title)
+
+    def _read(self, path: Path, places: Places) -> tuple[LockedPackage, ...]:
+        text = path.read_text(encoding="utf-8")
+        if has_credentials(text):
+            raise UntranslatableError("the URL of one of its packages has credentials in it")
+        try:
+            lock = parse(text, "the resolution", places)
+        except SourceError as error:
+            raise UntranslatableError(error.message) from None
+        return select(lock, self.resolver.target, self.step.title)
+
+    def _as_before(self, package: LockedPackage) -> LockedPackage:
+        """What an earlier layer brought from elsewhere stays as it is, and is never taken from an index instead.
+
+        An index may have another package of the same name, which an installer would not even look at.
+        """
+        before = self.have.get(package.name)
+        if before is None or (before.source == "index" and not any(file.location for file in before.wheels)):
+            return package
+        if package.source != "index":
+            return package
+        files = {file.sha256 for file in package.wheels}
+        if before.version == package.version and files & {file.sha256 for file in before.wheels}:
+            return before
+        raise UntranslatableError(f"it needs {package.name}, which an earlier layer brings from elsewhere")
+
+    def _is_in_base(self, package: LockedPackage) -> bool:
+        return package.name not in self.have and self.installed.get(package.name) == package.version is not None
+
+    def _placed(self, package: LockedPackage, material: Material) -> LockedPackage:
+        if package is self.have.get(package.name):
+            return package
+        wheels = tuple(self._found(file, material) for file in package.wheels)
+        sdist = package.sdist and self._found(package.sdist, material)
+        return replace(package, layer=self.step.number, wheels=wheels, sdist=sdist)
+
+    def _found(self, file: LockedFile, material: Material) -> LockedFile:
+        if file.place is None:
+            return file
+        found = locate(material, file.place)
+        if found is None:
+            raise SourceError(f"{self.step.title}: there is no {file.place} among its files", hint="lock again")
+        location, sha256 = found
+        if sha256 != file.sha256:
+            raise SourceChangedError(
+                f"{self.step.title}: {location} is not the file that was locked: its SHA-256 is {sha256}",
+                hint="lock again, or let nothing write to it while the image is built",
+            )
+        return replace(file, location=location)
+
+
+def _is_text(piece: object) -> bool:
+    return isinstance(piece, Text)

@@ -1,0 +1,216 @@
+"""Runs uv to resolve: in an environment of its own, its errors put into words, no credential in argv or messages."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
+from urllib.parse import quote
+
+from imagebuilder.errors import BuildError, MissingDependencyError
+from imagebuilder.plan.secrets import index_name
+from imagebuilder.spec.credential import mask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from imagebuilder.spec.credential import Index
+
+# Of uv's own variables these say how it works, not what it finds.
+_KEPT: Final = (
+    "UV_CACHE_DIR",
+    "UV_CONCURRENT_DOWNLOADS",
+    "UV_HTTP_TIMEOUT",
+    "UV_NATIVE_TLS",
+    "UV_SYSTEM_CERTS",
+)
+_DROPPED: Final = re.compile(r"(?:UV|PIP|PYTHON|CONDA)_|PYTHON[A-Z]|VIRTUAL_ENV\Z")
+_SHOWN_LINES: Final = 20
+_SHORTEST: Final = 4  # a shorter value would blank out half of a message
+
+
+class IndexSettings(Protocol):
+    """The site's package indexes and certificates; `builders.site.Site` is one."""
+
+    @property
+    def ca_bundle(self) -> str | None:
+        """A PEM file."""
+
+    @property
+    def index_url(self) -> Index | None:
+        """The default index."""
+
+    @property
+    def extra_index_urls(self) -> tuple[Index, ...]:
+        """Indexes besides it."""
+
+
+def indexes_of(site: IndexSettings) -> tuple[Index, ...]:
+    """The site's indexes, the default one first."""
+    return (*((site.index_url,) if site.index_url else ()), *site.extra_index_urls)
+
+
+@dataclass(frozen=True)
+class UvFailure:
+    """What uv said when it failed, without credentials."""
+
+    text: str
+    hint: str | None
+
+    def error(self, where: str) -> BuildError:
+        """The error for a layer."""
+        lines = self.text.splitlines()
+        shown = [*lines[:_SHOWN_LINES], *(["..."] if len(lines) > _SHOWN_LINES else [])]
+        words = "\n".join(f"    {line}" for line in shown)
+        return BuildError(f"{where}: its packages could not be resolved:\n{words}", hint=self.hint)
+
+
+@dataclass(frozen=True)
+class Uv:
+    """The uv of this machine; `environ` is this process's environment, of which it sees a part."""
+
+    environ: Mapping[str, str] = field(repr=False)
+    site: IndexSettings = field(repr=False)
+    command: tuple[str, ...] = ()
+    seconds: float = 600.0
+
+    def run(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        *,
+        config: bool = False,
+        indexes: Iterable[Index] = (),
+        variables: Mapping[str, str] | None = None,
+    ) -> UvFailure | None:
+        """Run uv in a folder; None where it did its work.
+
+        `config` lets it read the project's settings, `indexes` have the credentials that `variables` do not have.
+
+        Raises:
+            MissingDependencyError: it is not installed.
+        """
+        own = self._environment(folder, indexes, variables or {}, config=config)
+        try:
+            done = subprocess.run(
+                [*(self.command or (_own_uv(),)), *arguments],
+                cwd=folder,
+                env=own,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                stdin=subprocess.DEVNULL,
+                timeout=self.seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return UvFailure(f"uv did not end within {self.seconds:g} s", "check the network, and try again")
+        except OSError as error:
+            raise MissingDependencyError(
+                f"uv cannot be started: {error.strerror}", hint='run pip install "imagebuilder[engine]"'
+            ) from None
+        if done.returncode == 0:
+            return None
+        said = done.stderr.replace(f"{folder}/", "").strip() or f"uv ended with exit code {done.returncode}"
+        text = _masked(said, self._secrets(indexes, variables or {}))
+        return UvFailure(text, _hint(text))
+
+    def _environment(
+        self, folder: Path, indexes: Iterable[Index], variables: Mapping[str, str], *, config: bool
+    ) -> dict[str, str]:
+        own = {name: value for name, value in self.environ.items() if name in _KEPT or not _DROPPED.match(name)}
+        own |= {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+        # A step in an image sees no settings of this machine's user.
+        own |= {"XDG_CONFIG_HOME": str(folder / ".none"), "XDG_CONFIG_DIRS": str(folder / ".none")}
+        if not config:
+            own["UV_NO_CONFIG"] = "1"
+        if self.site.ca_bundle:
+            own["SSL_CERT_FILE"] = self.site.ca_bundle
+        if self.site.index_url:
+            own["UV_DEFAULT_INDEX"] = _with_credentials(self.site.index_url)
+        if self.site.extra_index_urls:
+            own["UV_INDEX"] = " ".join(map(_with_credentials, self.site.extra_index_urls))
+        for index in indexes:
+            if index.credential:
+                name = f"UV_INDEX_{index_name(index).upper()}"
+                own[f"{name}_USERNAME"] = index.credential.username
+                own[f"{name}_PASSWORD"] = index.credential.password
+        return {**own, **variables}
+
+    def _secrets(self, indexes: Iterable[Index], variables: Mapping[str, str]) -> list[str]:
+        known = [index.credential for index in (*indexes_of(self.site), *indexes) if index.credential]
+        parts = [part for one in known for part in (one.password, one.username if not one.password else "")]
+        return [*parts, *variables.values()]
+
+
+def _masked(text: str, secrets: Iterable[str]) -> str:
+    lines = {line.strip() for value in secrets for line in (value, *value.splitlines())}
+    values = {form for line in lines if len(line) >= _SHORTEST for form in (line, quote(line, safe=""), quote(line))}
+    for value in sorted(values, key=len, reverse=True):
+        text = text.replace(value, "***")
+    return mask(text)
+
+
+def _with_credentials(index: Index) -> str:
+    if index.credential is None:
+        return index.url
+    userinfo = f"{quote(index.credential.username, safe='')}:{quote(index.credential.password, safe='')}"
+    return index.url.replace("://", f"://{userinfo}@", 1)
+
+
+def _own_uv() -> str:
+    try:
+        from uv import find_uv_bin
+    except ImportError as error:
+        raise MissingDependencyError(
+            "resolving Python packages needs uv, which is not installed", hint='run pip install "imagebuilder[engine]"'
+        ) from error
+    return str(find_uv_bin())
+
+
+# Searched in this order: what stands first is the cause of what stands later.
+_HINTS: Final = (
+    (
+        "the network has a certificate authority of its own: set ca_bundle under [tool.imagebuilder.site], "
+        "or SSL_CERT_FILE",
+        r"UnknownIssuer|invalid peer certificate|certificate verif|self.signed certificate",
+    ),
+    (
+        "the index refused the credentials: give them in its URL, or with secret_mounts",
+        r"40[13] (?:Unauthorized|Forbidden)|lack of valid authentication|HTTP status client error \(40[13]",
+    ),
+    (
+        "this machine could not reach the index: check the network, the proxies and the index URL",
+        r"dns error|failed to lookup address|[Cc]onnection (?:refused|reset|timed out)|error sending request|"
+        r"Network is unreachable|operation timed out|client error \(Connect\)|did not end within",
+    ),
+    (
+        "there is no version for this Python and platform: choose another python_version, or loosen the requirement",
+        r"no wheels? with a matching|has no wheels|has no usable wheels|requested Python version .* does not satisfy|"
+        r"not supported by your dependencies",
+    ),
+    (
+        "check the package's name, or give the index that has it with index_url or extra_index_urls",
+        r"was not found in the package registry|not found in the provided package locations|"
+        r"there (?:is|are) no versions? of",
+    ),
+    (
+        "the package must be built to learn what it needs: let BuildKit build this layer, or choose a version "
+        "that has wheels",
+        r"Failed to build|Build backend failed|build backend returned an error",
+    ),
+    (
+        "the requirements contradict each other: loosen one of the versions named above",
+        r"No solution found|unsatisfiable",
+    ),
+    (
+        "the lock file does not fit its project: write it anew with `uv lock`",
+        r"uv\.lock|lockfile",
+    ),
+)
+
+
+def _hint(text: str) -> str | None:
+    return next((advice for advice, words in _HINTS if re.search(words, text)), None)
