@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from imagebuilder.config import Config, load
 from imagebuilder.errors import SecretError, SpecError
@@ -14,8 +14,6 @@ from imagebuilder.spec.image import Image
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from typing_extensions import Unpack
-
     from imagebuilder.builders.events import BuildEvent
     from imagebuilder.engine import Options, Result
     from imagebuilder.identity.identified import Identified
@@ -23,23 +21,6 @@ if TYPE_CHECKING:
     from imagebuilder.registry import Client
     from imagebuilder.registry.credential import Credential
     from imagebuilder.vault import Vault
-
-
-class BuildSettings(TypedDict, total=False):
-    """What `build` and `build_async` take besides images.
-
-    `registry` goes before the one of the specs. `push`: True asks for a registry, False keeps images here. `secrets`
-    say where values are, as on the command line: `{"TOKEN": "env:CI_TOKEN"}`. `on_event` gets every event of the
-    build, one at a time, from several threads.
-    """
-
-    registry: str | None
-    push: bool | None
-    force: bool
-    no_cache: bool
-    dry_run: bool
-    secrets: Mapping[str, str] | None
-    on_event: Callable[[BuildEvent], None] | None
 
 
 def identify(*images: Image) -> list[str]:
@@ -56,48 +37,75 @@ def identify_image(image: Image) -> Identified:
     return _identify((image,))[0]
 
 
-def build(*images: Image, **settings: Unpack[BuildSettings]) -> list[Result]:
+def build(
+    *images: Image,
+    registry: str | None = None,
+    push: bool | None = None,
+    force: bool = False,
+    no_cache: bool = False,
+    dry_run: bool = False,
+    secrets: Mapping[str, str] | None = None,
+    on_event: Callable[[BuildEvent], None] | None = None,
+    cancel: threading.Event | None = None,
+) -> list[Result]:
     """Make images be there: build what is missing, publish it, verify it; returns a result for each.
 
-    With a registry (the image's, the configuration's, or `registry`) images are pushed unless `push` is False;
+    With a registry (`registry`, the image's, or the configuration's) images are pushed unless `push` is False;
     otherwise they are loaded into Docker, or written to `./images` in the OCI layout where no Docker answers.
+    `secrets` say where values are, as on the command line: `{"TOKEN": "env:CI_TOKEN"}`. `on_event` gets every event,
+    one at a time, from several threads. A set `cancel` ends the build soon, and leaves nothing running.
 
     Raises:
         ImageBuilderError: see `imagebuilder.errors`.
     """
-    return _build(images, settings, threading.Event())
-
-
-async def build_async(*images: Image, **settings: Unpack[BuildSettings]) -> list[Result]:
-    """As `build`, for coroutines; a cancelled task cancels the build."""
-    import asyncio
-
-    cancel = threading.Event()
-    try:
-        return await asyncio.to_thread(_build, images, settings, cancel)
-    except asyncio.CancelledError:
-        cancel.set()
-        raise
-
-
-def _build(images: Sequence[Image], settings: BuildSettings, cancel: threading.Event) -> list[Result]:
     from imagebuilder.engine import Options
 
     if not images or not all(isinstance(image, Image) for image in images):
         raise SpecError("build() takes images", hint="write imagebuilder.build(image)")
-    config = load(flags={"secrets": dict(settings.get("secrets") or {})})
-    named = [(title, published_at(image, settings.get("registry"))) for title, image in _titled(images)]
+    config = load(flags={"secrets": dict(secrets or {})})
     options = Options(
-        force=settings.get("force", False),
-        no_cache=settings.get("no_cache", False),
-        dry_run=settings.get("dry_run", False),
+        force=force,
+        no_cache=no_cache,
+        dry_run=dry_run,
         build_unknown=config.on_unknown == "build",
         parallel=config.parallel,
         cache_from=config.cache_from,
         cache_to=config.cache_to,
     )
-    push, on_event = settings.get("push"), settings.get("on_event")
+    named = [(title, published_at(image, registry)) for title, image in _titled(images)]
     return run_build(config, named, options, push=push, on_event=on_event, cancel=cancel)
+
+
+async def build_async(
+    *images: Image,
+    registry: str | None = None,
+    push: bool | None = None,
+    force: bool = False,
+    no_cache: bool = False,
+    dry_run: bool = False,
+    secrets: Mapping[str, str] | None = None,
+    on_event: Callable[[BuildEvent], None] | None = None,
+) -> list[Result]:
+    """As `build`, for coroutines; a cancelled task cancels the build."""
+    import asyncio
+
+    cancel = threading.Event()
+    try:
+        return await asyncio.to_thread(
+            build,
+            *images,
+            registry=registry,
+            push=push,
+            force=force,
+            no_cache=no_cache,
+            dry_run=dry_run,
+            secrets=secrets,
+            on_event=on_event,
+            cancel=cancel,
+        )
+    except asyncio.CancelledError:
+        cancel.set()
+        raise
 
 
 def run_build(

@@ -15,6 +15,7 @@ from imagebuilder.spec.script import load_toml
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from imagebuilder.builders.port import Builder
     from imagebuilder.builders.site import Site
     from imagebuilder.engine import Engine
     from imagebuilder.identity.resolver import Resolver
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 FILE = "imagebuilder.toml"
 PREFIX = "IMAGEBUILDER_"
+KINDS = ("auto", "direct", "buildkit")
 MIRRORS = f"{PREFIX}MIRRORS"
 
 _SETTINGS: Mapping[str, type] = {
@@ -60,7 +62,7 @@ class Config:
 
     environ: Mapping[str, str] = field(repr=False)
     registry: str | None = None
-    builder: str | None = None
+    builder: str = "auto"
     epoch: int = DEFAULT_EPOCH
     cache_dir: Path = Path()
     on_unknown: str = "fail"
@@ -104,17 +106,28 @@ class Config:
 
         return Resolver(recipe(self.epoch), lambda: Sources(self.cache_dir / "sources"), self.images, self.registry)
 
-    def make_engine(self, client: Client) -> Engine:
-        """An engine that builds with BuildKit."""
-        from imagebuilder.bases import BaseUsers
+    def make_builder(self, client: Client) -> Builder:
+        """The builder that `builder` names: auto, direct, buildkit, or a buildx builder for what must run."""
+        from imagebuilder.builders.auto import AutoBuilder
         from imagebuilder.builders.buildkit import BuildKitBuilder
+        from imagebuilder.builders.direct.builder import DirectBuilder
+
+        buildkit = BuildKitBuilder(self.cache_dir, self.environ, None if self.builder in KINDS else self.builder)
+        if self.builder == "buildkit":
+            return buildkit
+        direct = DirectBuilder(self.cache_dir, client, self.environ)
+        return direct if self.builder == "direct" else AutoBuilder(direct, buildkit, client, self.cache_dir)
+
+    def make_engine(self, client: Client) -> Engine:
+        """An engine with the user's settings."""
+        from imagebuilder.bases import BaseUsers
         from imagebuilder.engine import Engine
         from imagebuilder.outputs.docker import Docker
         from imagebuilder.vault import Vault
 
         return Engine(
             resolver=self.make_resolver(),
-            builder=BuildKitBuilder(self.cache_dir, self.environ, self.builder),
+            builder=self.make_builder(client),
             vault=Vault(self.environ, self.secrets),
             bases=BaseUsers(client, Docker(self.environ)),
             site=self.make_site(),
@@ -224,7 +237,9 @@ def _site(table: dict[str, Any], environ: Mapping[str, str], source: Path | None
 def _registries(
     table: Mapping[str, Any], environ: Mapping[str, str], source: Path | None
 ) -> dict[str, Mapping[str, Any]]:
-    hosts = {name: _checked(host, _HOST, f"{source}: registries.{name}") for name, host in table.items()}
+    hosts: dict[str, Any] = {
+        name: _checked(host, _HOST, f"{source}: registries.{name}") for name, host in table.items()
+    }
     for pair in environ.get(MIRRORS, "").split():
         name, equals, mirror = pair.partition("=")
         if not equals or not mirror:

@@ -10,21 +10,23 @@ from typing import TYPE_CHECKING
 
 from imagebuilder.builders.events import BuildEvent, Emit, Finished, Progress
 from imagebuilder.builders.events import Warning as BuildWarning
-from imagebuilder.builders.port import Builder, BuildRequest, Built
+from imagebuilder.builders.port import Builder, BuildRequest, Built, Prefix
 from imagebuilder.builders.site import Site
 from imagebuilder.errors import UnknownError
+from imagebuilder.identity.identified import Identified
+from imagebuilder.identity.identifier import identify
 from imagebuilder.outputs.output import Load, Output, Published, Push
 from imagebuilder.plan.lower import lower, needs_base_user
+from imagebuilder.plan.ops import DockerfilePlan, Plan
 from imagebuilder.plan.secrets import needs
+from imagebuilder.plan.segments import segments
 from imagebuilder.registry.verdict import Absent, Present, Unknown, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from imagebuilder.bases import BaseUsers
-    from imagebuilder.identity.identified import Identified
     from imagebuilder.identity.resolver import Resolver
-    from imagebuilder.plan.ops import DockerfilePlan, Plan
     from imagebuilder.spec.image import Image
     from imagebuilder.vault import Vault
 
@@ -74,6 +76,20 @@ class Engine:
         if item.base_reference is not None and needs_base_user(item.image):
             user = self.bases.user(item.base_reference, item.image.platforms[0])
         return lower(item.image, item.identity, item.materials, self.resolver.recipe, user)
+
+    def prefix(self, item: Identified, plan: Plan | DockerfilePlan, output: Output) -> Prefix | None:
+        """How an image divides into layers that must run, as an image of its own, and files on top of it."""
+        found = segments(plan)
+        if found is None or isinstance(plan, DockerfilePlan) or not 0 < found.prefix < len(item.image.layers):
+            return None
+        image = item.image.replace(layers=item.image.layers[: found.prefix])
+        materials = replace(item.materials, layers=item.materials.layers[: found.prefix])
+        identity = identify(image, materials, self.resolver.recipe)
+        below = self.plan(Identified(item.title, image, identity, materials))
+        assert isinstance(below, Plan)
+        rest = replace(plan, steps=tuple(step for step in plan.steps if step.layer > found.prefix))
+        kept = item.reference.with_tag(identity.identifier) if isinstance(output, Push) else None
+        return Prefix(identity.identifier, below, rest, kept)
 
     def ensure(
         self,
@@ -159,15 +175,17 @@ class _Work:
         requests = {}
         for identifier, wanted in self.builds.items():
             item = wanted[0][1]
+            plan = self.engine.plan(item)
             requests[identifier] = BuildRequest(
                 name=item.title,
-                plan=self.engine.plan(item),
+                plan=plan,
                 platforms=item.image.platforms,
                 secrets={name: secrets[name] for name in needs(item.image)},
                 site=self.engine.site,
                 no_cache=self.options.no_cache,
                 cache_from=self.options.cache_from,
                 cache_to=self.options.cache_to,
+                prefix=self.engine.prefix(item, plan, self.output),
             )
         with ThreadPoolExecutor(max(1, self.options.parallel), thread_name_prefix="build") as pool:
             futures: list[Future[None]] = [

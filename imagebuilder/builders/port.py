@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from imagebuilder.builders.site import Site
@@ -16,11 +16,28 @@ if TYPE_CHECKING:
     from imagebuilder.registry.descriptor import Descriptor
     from imagebuilder.registry.store import ContentStore
     from imagebuilder.spec.platform import Platform
+    from imagebuilder.spec.reference import Reference
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The layers of an image up to the last that must run, as an image of its own, and the steps after it.
+
+    `reference` is where it is kept for other machines, None where images do not go to a registry.
+    """
+
+    identifier: str
+    plan: Plan
+    rest: Plan
+    reference: Reference | None = None
 
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """Everything a builder needs to make one image; `secrets` are values by the id of their mount."""
+    """Everything a builder needs to make one image; `secrets` are values by the id of their mount.
+
+    `prefix` is how a builder that assembles files may divide it.
+    """
 
     name: str
     plan: Plan | DockerfilePlan
@@ -30,6 +47,12 @@ class BuildRequest:
     no_cache: bool = False
     cache_from: tuple[str, ...] = ()
     cache_to: tuple[str, ...] = ()
+    prefix: Prefix | None = None
+
+    def for_prefix(self) -> BuildRequest:
+        """The request for the part that must run alone."""
+        assert self.prefix is not None
+        return replace(self, plan=self.prefix.plan, prefix=None)
 
 
 @dataclass(frozen=True)

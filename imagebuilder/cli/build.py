@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from imagebuilder.builders.events import Finished
+from imagebuilder.builders.events import Warning as BuildWarning
 from imagebuilder.cli import options
-from imagebuilder.cli.document import print_document, require_writable, write_document
+from imagebuilder.cli.document import print_document, require_folder, require_writable, write_document
 from imagebuilder.cli.progress import VIEWS, make_view, parts_of
-from imagebuilder.cli.specs import find_images, published_at
+from imagebuilder.cli.specs import Found, find_images, image_name, is_plain, published_at
 from imagebuilder.config import Config, load
 from imagebuilder.errors import SpecError
+from imagebuilder.spec.publication import DEFAULT_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from imagebuilder.builders.events import BuildEvent
     from imagebuilder.engine import Result
     from imagebuilder.outputs.output import Output
     from imagebuilder.spec.image import Image
@@ -112,12 +116,15 @@ def command(
         raise click.UsageError("--push, --load and --output exclude each other")
     if metadata_file is not None:
         require_writable(metadata_file)
+    if output is not None:
+        _require_place(*output)
     flags = {
         "registry": registry, "builder": builder, "secrets": secrets, "on_unknown": on_unknown,
         "cache_from": cache_from, "cache_to": cache_to, "parallel": parallel,
     }  # fmt: skip
     config = load(flags=flags)
-    images = published_at(find_images(specs, names), registry, platform)
+    found = find_images(specs, names)
+    images = published_at(found, registry, platform)
 
     from imagebuilder.api import run_build
     from imagebuilder.engine import Options
@@ -133,9 +140,21 @@ def command(
     )
     target = _target(config, into_docker, output, len(images))
     view = make_view(progress, sys.stderr, parts_of(images))
+
+    def show(event: BuildEvent) -> None:
+        # What is there already is what a dry run prints; machines that read events get them all.
+        if not (dry_run and progress != "json" and isinstance(event, Finished)):
+            view(event)
+
     with view:
-        results = run_build(config, images, chosen, push=push, output=target, on_event=view)
-    document = {"images": [_document(result, dry_run) for result in results]}
+        for warning in [] if names else _nameless(found):
+            view(warning)
+        results = run_build(config, images, chosen, push=push, output=target, on_event=show)
+    document = {
+        "images": [
+            _document(result, image_name(image), dry_run) for (_, image), result in zip(images, results, strict=True)
+        ]
+    }
     if metadata_file is not None:
         write_document(metadata_file, document)
     if as_json:
@@ -143,9 +162,33 @@ def command(
     else:
         for result in results:
             click.echo(_line(result, dry_run))
-        if progress != "quiet" and target is None and push is None and not dry_run:
-            _say_how_to_push(config, images, results, specs)
+        if progress not in ("quiet", "json") and not dry_run:
+            here = _local(config, push, images, results) if target is None else target
+            if here is not None:
+                click.echo(_where(here, specs, push, chosen=target is not None), err=True)
     return 0
+
+
+def _require_place(kind: str, path: Path) -> None:
+    if kind == "oci":
+        require_folder(path)
+    else:
+        require_writable(path, "image.tar")
+
+
+def _nameless(found: Sequence[Found]) -> list[BuildWarning]:
+    """A warning for each image without a name beside images with names: mostly a part that others are made from."""
+    if not any(item.image.name for item in found):
+        return []
+    return [
+        BuildWarning(
+            item.title,
+            f"it has no name and is published as {DEFAULT_NAME}:IDENTIFIER; give it one with name=..., or, if it is only "
+            f"a part of others, call the variable _{item.variables[0]}",
+        )
+        for item in found
+        if not item.image.name and not is_plain(item.image)
+    ]
 
 
 def _target(config: Config, into_docker: bool, output: tuple[str, Path] | None, count: int) -> Output | None:
@@ -167,8 +210,8 @@ def _target(config: Config, into_docker: bool, output: tuple[str, Path] | None, 
     return Archive(path)
 
 
-def _document(result: Result, dry_run: bool) -> dict[str, object]:
-    document = asdict(result)
+def _document(result: Result, name: str | None, dry_run: bool) -> dict[str, object]:
+    document = {"name": result.name, "image": name, **asdict(result)}
     document["seconds"] = round(result.seconds, 3)
     if not dry_run:
         del document["would_build"]
@@ -180,18 +223,39 @@ def _line(result: Result, dry_run: bool) -> str:
     return f"{'would build' if result.would_build else 'exists':11}  {uri}" if dry_run else uri
 
 
-def _say_how_to_push(
-    config: Config, images: Sequence[tuple[str, Image]], results: Sequence[Result], specs: Sequence[Path]
-) -> None:
-    """For images that are published nowhere, since nobody named a registry."""
-    named = zip(images, results, strict=True)
-    if not any(
-        image.replace(registry=None).reference_for(result.identifier) == result.uri for (_, image), result in named
-    ):
-        return
+def _local(
+    config: Config, push: bool | None, images: Sequence[tuple[str, Image]], results: Sequence[Result]
+) -> Output | None:
+    """Where images went that are in no registry; None where all are in one."""
+    # Without a registry in the spec, in a flag or in the configuration the uri names none.
+    nowhere = any(
+        image.replace(registry=None).reference_for(result.identifier) == result.uri
+        for (_, image), result in zip(images, results, strict=True)
+    )
+    if not nowhere and push is not False:
+        return None
     from imagebuilder.api import local_output
-    from imagebuilder.outputs.output import Layout
 
-    output = local_output(config)
-    place = f"written to ./{output.folder}" if isinstance(output, Layout) else "loaded into Docker"
-    click.echo(f"{place}; to push: imagebuild build {' '.join(map(str, specs))} --registry ghcr.io/you", err=True)
+    return local_output(config)
+
+
+def _where(here: Output, specs: Sequence[Path], push: bool | None, *, chosen: bool) -> str:
+    """For images that are in no registry, whatever their uris look like."""
+    from imagebuilder.outputs.output import Archive, Layout
+
+    match here:
+        case Layout():
+            place = f"written to {_shown(here.folder)}"
+        case Archive():
+            place = f"written to {_shown(here.path)}"
+        case _:
+            place = "loaded into Docker"
+    if chosen:
+        return place
+    if push is False:
+        return f"{place}, not pushed"
+    return f"{place}; to push: imagebuild build {' '.join(map(str, specs))} --registry ghcr.io/you"
+
+
+def _shown(path: Path) -> str:
+    return str(path) if path.is_absolute() else f"./{path}"

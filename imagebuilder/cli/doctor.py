@@ -19,9 +19,7 @@ _INCOMPLETE = 3
 
 
 @click.command("doctor", short_help="Say what is reachable, what is missing, and what to type.")
-@click.option(
-    "--registry", "registries", metavar="HOST[/PATH]", multiple=True, help="Ask this registry too; repeatable."
-)
+@options.registries
 @options.as_json
 def command(registries: tuple[str, ...], as_json: bool) -> int:
     """Say what is reachable, what is missing, and what to type.

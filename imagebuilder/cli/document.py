@@ -22,21 +22,40 @@ def to_text(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def require_writable(path: Path) -> None:
-    """Refuse a file that could not be written, before anything is done.
+def require_writable(path: Path, example: str = "out.json") -> None:
+    """Refuse a file that could not be written, before anything is done; folders above it are made when it is.
 
     Raises:
-        ConfigError: its folder is missing or closed to us, or it is a folder itself.
+        ConfigError: it is a folder, or what is above it is none or closed to us.
     """
-    folder = path.parent
-    if not folder.is_dir():
-        raise ConfigError(f"{path} cannot be written: {folder} is not a folder", hint=f"mkdir -p {folder}")
-    if path.is_dir() or not os.access(folder, os.W_OK):
-        raise ConfigError(f"{path} cannot be written: {'it is a folder' if path.is_dir() else 'permission denied'}")
+    if path.is_dir():
+        raise ConfigError(f"{path} cannot be written: it is a folder", hint=f"name a file: {path / example}")
+    _require_folder(path, path.parent)
+
+
+def require_folder(path: Path) -> None:
+    """Refuse a folder that could not be made or written to, before anything is done.
+
+    Raises:
+        ConfigError: it, or what is above it, is a file or closed to us.
+    """
+    _require_folder(path, path)
+
+
+def _require_folder(path: Path, folder: Path) -> None:
+    there = next(above for above in (folder, *folder.parents) if os.path.lexists(above))
+    if not there.is_dir():
+        which = "it" if there == path else there
+        raise ConfigError(f"{path} cannot be written: {which} is not a folder", hint="name a folder, or a new one")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"{path} cannot be written: permission denied in {there}", hint="name a place that you may write to"
+        )
 
 
 def write_document(path: Path, value: object) -> None:
     """Write one document; a half-written one never has the name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(
         "w", dir=path.parent, prefix=f".{path.name}-", delete=False, encoding="utf-8"
     ) as part:

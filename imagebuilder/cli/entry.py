@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 INTERRUPTED = 130
+CLOSED_PIPE = 128 + signal.SIGPIPE  # as a shell tells of a program that nobody reads from any more
 _DEFECT = 1
 _PATIENCE = 3  # the interrupt at which we leave without waiting for builds to end
 
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     except BrokenPipeError:
         _close_stdout()
-        return _DEFECT
+        return CLOSED_PIPE
     except ImageBuilderError as error:
         _debug()
         return _fail(type(error).__name__, error.message, error.hint, error.exit_code, as_json)

@@ -8,7 +8,7 @@ import click
 
 from imagebuilder.cli import options
 from imagebuilder.cli.document import print_document
-from imagebuilder.cli.specs import find_images, published_at
+from imagebuilder.cli.specs import find_images, image_name, published_at
 from imagebuilder.config import load
 from imagebuilder.identity.labels import record
 from imagebuilder.spec.titles import base_title, layer_title
@@ -47,6 +47,7 @@ def _document(item: Identified) -> dict[str, object]:
     parts = record(item.image, item.identity, item.materials).parts
     return {
         "name": item.title,
+        "image": image_name(item.image),
         "identifier": item.identity.identifier,
         "uri": item.uri,
         "epoch": item.identity.epoch,

@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
+from imagebuilder.errors import InvalidReferenceError
+from imagebuilder.spec.reference import Reference
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -29,9 +32,44 @@ def names(function: F) -> F:
 
 def registry(function: F) -> F:
     """Another registry than the spec's."""
-    return click.option("--registry", metavar="HOST[/PATH]", help="Publish to this registry, whatever the spec says.")(
-        function
-    )
+    return click.option(
+        "--registry",
+        metavar="HOST[/PATH]",
+        callback=_registry,
+        help="Publish to this registry, whatever the spec says.",
+    )(function)
+
+
+def registries(function: F) -> F:
+    """Registries to look at."""
+    return click.option(
+        "--registry",
+        "registries",
+        metavar="HOST[/PATH]",
+        multiple=True,
+        callback=lambda ctx, param, values: tuple(_registry(ctx, param, value) for value in values),
+        help="Ask this registry too; repeatable.",
+    )(function)
+
+
+def _registry(_ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """HOST[/PATH], without a slash at its end."""
+    if value is None:
+        return None
+    _, scheme, rest = value.rpartition("://")
+    if scheme:
+        right = rest.partition("@")[2] or rest
+        raise click.BadParameter(f"a registry is named without a scheme: write {right.strip('/')}", param=param)
+    value = value.rstrip("/")
+    try:
+        reference = Reference.parse(f"{value}/name")
+    except InvalidReferenceError as error:
+        raise click.BadParameter(
+            f"{value!r} is no registry, write ghcr.io/team: {error.message}", param=param
+        ) from None
+    if not value or reference.tag or reference.digest:
+        raise click.BadParameter(f"{value!r} is no registry, write ghcr.io/team", param=param)
+    return value
 
 
 def platform(function: F) -> F:

@@ -32,10 +32,11 @@ class _Row:
     """An image under way: its running steps by id with their titles and beginnings, the newest last."""
 
     began: float
+    since: float  # when a step last began or ended
     running: dict[str, tuple[str, float, bool]] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
     push: tuple[int, int | None] | None = None
-    busy: bool = False  # a step of the spec began
+    exported: bool = False  # BuildKit has done its part
     failed: str = ""  # BuildKit tries some steps again, so that this counts only where the image is not finished
 
 
@@ -53,6 +54,7 @@ class Live:
         self._parts, self._now = parts, now
         self._console: Console = Console(file=stream, highlight=False, soft_wrap=False)
         self._rows: dict[str, _Row] = {}
+        self._writers: dict[str, str] = {}  # the image that shows a step's lines, by the step
         self._done = 0
         self._live: RichLive | None = None
         self._began = now()
@@ -83,10 +85,10 @@ class Live:
         match event:
             case Step():
                 self._step(event)
-            case Log(image, _, line):
+            case Log(image, step, line):
                 row = self._row(image)
                 shown = clean(line).rstrip()
-                if shown:
+                if shown and self._writers.setdefault(step, image) == image:
                     row.lines = (*row.lines, shown)[-_LINES:]
             case Progress(image, _, title, current, total):
                 if title.startswith("push "):
@@ -98,18 +100,19 @@ class Live:
 
     def _row(self, image: str) -> _Row:
         if image not in self._rows:
-            self._rows[image] = _Row(self._now())
+            self._rows[image] = _Row(self._now(), self._now())
         return self._rows[image]
 
     def _step(self, step: Step) -> None:
         row = self._row(step.image)
         title = step_title(self._parts, step)
+        row.since = self._now()
         if step.state == "started":
             row.running = {**row.running, step.id: (title, self._now(), step.layer is not None)}
             row.lines = ()
-            row.busy = row.busy or step.layer is not None
             return
         row.running = {key: value for key, value in row.running.items() if key != step.id}
+        row.exported = row.exported or step.title.startswith("exporting to")
         if step.state == "failed":
             row.failed = f"{title}: failed after {seconds(step.seconds or 0.0)}"
 
@@ -121,9 +124,12 @@ class Live:
             words += f" in {seconds(event.seconds)}"
         if row is not None and row.push is not None and row.push[0]:
             words += f", {size(row.push[0])} sent"
-        if event.digest:
-            words += f"  {short_digest(event.digest)}"
-        self._console.print(self._text("✓ ", "green", event.image, words))
+        digest = short_digest(event.digest) if event.digest else ""
+        text = self._text("✓ ", "green", event.image, words)
+        room = self._console.width - text.cell_len - 2
+        # The whole of it is printed when all is done; here it is for people who look where their image went.
+        found = next((place for place in (event.uri, _tail(event.uri), digest) if place and len(place) <= room), "")
+        self._console.print(text.append(f"  {found}") if found else text)
 
     def _start(self) -> None:
         from rich.live import Live as RichLive
@@ -152,8 +158,11 @@ class Live:
         total = len(self._parts)
         lines: list[Text] = []
         if not rows and self._done < total:
-            images = "1 image" if total == 1 else f"{total - self._done} images"
-            lines.append(_fit(f"{spinner} ", "cyan", f"looking at {images}", seconds(now - self._began), width))
+            left = total - self._done
+            images = "1 image" if left == 1 else f"{left} images"
+            # The first word about any image comes after the registries have answered for all.
+            doing = "waiting for BuildKit to begin" if self._done else "reading sources and asking the registry for"
+            lines.append(_fit(f"{spinner} ", "cyan", f"{doing} {images}", seconds(now - self._began), width))
         column = self._column()
         for name, row in rows:
             title = _cut(name, column)
@@ -174,11 +183,11 @@ class Live:
         if row.push is not None:
             current, total = row.push
             return f"pushing {size(current)}" + (f" of {size(total)}" if total else ""), row.began
-        shown = [
-            (title, began) for title, began, ours in row.running.values() if ours or now - began >= INTERNAL_SECONDS
-        ]
+        known = [(title, began) for title, began, ours in row.running.values() if ours]
+        others = [(title, began) for title, began, ours in row.running.values() if not ours]
+        shown = known + [item for item in others if now - item[1] >= INTERNAL_SECONDS] or others[-1:]
         if not shown:
-            return "working" if row.busy else "preparing", row.began
+            return ("packing its layers" if row.exported else "waiting for BuildKit"), row.since
         title, began = shown[-1]
         return (f"{title} (and {len(shown) - 1} more)" if len(shown) > 1 else title), began
 
@@ -202,6 +211,11 @@ def _fit(mark: str, style: str, words: str, right: str, width: int) -> Text:
     text.append(_cut(words, room).ljust(room))
     text.append(f" {right}", style="dim")
     return text
+
+
+def _tail(uri: str) -> str:
+    """Name and tag, without the registry."""
+    return f"…/{uri.rpartition('/')[2]}" if "/" in uri else uri
 
 
 def _cut(words: str, width: int) -> str:

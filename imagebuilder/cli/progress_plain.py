@@ -25,12 +25,16 @@ class Plain:
         self._titles: dict[tuple[str, str], str] = {}
         self._told: set[tuple[str, str]] = set()
         self._pushed: dict[str, float] = {}
+        self._known: set[tuple[str, str]] = set()  # steps of the spec
+        self._writers: dict[str, str] = {}  # the image that tells a step's lines, by the step
+        self._failed: dict[str, str] = {}  # BuildKit tries some steps again: counts where the image is not finished
 
     def __enter__(self) -> Plain:  # noqa: PYI034 - typing has Self from Python 3.11
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Leave nothing behind."""
+        for image, text in self._failed.items():
+            self._line(image, text)
 
     def __call__(self, event: BuildEvent) -> None:
         """Write what is worth a line."""
@@ -46,6 +50,7 @@ class Plain:
             case BuildWarning(image, message):
                 self._line(image, f"warning: {clean(message)}")
             case Finished():
+                self._failed.pop(event.image, None)
                 digest = f" ({short_digest(event.digest)})" if event.digest else ""
                 took = f" in {seconds(event.seconds)}" if event.built else ""
                 self._line(event.image, f"{outcome(event)}{took}: {event.uri}{digest}")
@@ -53,10 +58,12 @@ class Plain:
     def _step(self, step: Step) -> None:
         title = step_title(self._parts, step)
         self._titles[step.image, step.id] = title
+        if step.layer is not None:
+            self._known.add((step.image, step.id))
         took = step.seconds or 0.0
         match step.state:
             case "failed":
-                self._line(step.image, f"{title}: failed after {seconds(took)}")
+                self._failed[step.image] = f"{title}: failed after {seconds(took)}"
             case "done" | "cached" if step.layer is None and took < INTERNAL_SECONDS:
                 pass
             case "done" | "cached":
@@ -70,10 +77,14 @@ class Plain:
                 pass
 
     def _log(self, image: str, step: str, line: str) -> None:
+        if (image, step) not in self._known:
+            return
+        writer = self._writers.setdefault(step, image)
         title = self._titles.pop((image, step), None)
         if title is not None:
-            self._line(image, f"{title}: started")
-        self._line(image, f"| {clean(line)}")
+            self._line(image, f"{title}: started" + (f", the same step as {writer}'s" if writer != image else ""))
+        if writer == image:
+            self._line(image, f"| {clean(line)}")
 
     def _push(self, image: str, current: int, total: int | None) -> None:
         now = self._now()

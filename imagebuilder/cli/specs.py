@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from imagebuilder.cli.user_code import run_file
 from imagebuilder.errors import SpecError
-from imagebuilder.spec.base import ReferenceBase
+from imagebuilder.spec.base import NamedBase, ReferenceBase
 from imagebuilder.spec.image import Image
+from imagebuilder.spec.publication import DEFAULT_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,11 +53,18 @@ def find_one(file: Path, name: str | None) -> Found:
     Raises:
         SpecError: there are several, or none.
     """
-    found = find_images([file], [name] if name else [])
+    found = find_images([file])
+    known = ", ".join(map(_shown, found))
+    if name:
+        found = [image for image in found if name in _names(image)] or _no_such(file, name, found)
     if len(found) > 1:
-        known = ", ".join(_shown(image) for image in found)
         raise SpecError(f"{file} holds several images: {known}", hint=f"say which: {file}:{found[0].title}")
     return found[0]
+
+
+def _no_such(file: Path, name: str, found: Sequence[Found]) -> NoReturn:
+    known = ", ".join(map(_shown, found))
+    raise SpecError(f"{file} has no image named {name!r}; there is {known}", hint=f"write {file}:{found[0].title}")
 
 
 def published_at(
@@ -76,6 +84,16 @@ def published_at(
             image = image.clone(platform=list(platform))
         images.append((item.title, image))
     return images
+
+
+def is_plain(image: Image) -> bool:
+    """Whether it adds nothing to an image that is there, and so is published under that one's name."""
+    return isinstance(image.base, (ReferenceBase, NamedBase)) and not image.layers
+
+
+def image_name(image: Image) -> str | None:
+    """The name it is published under; None where it adds nothing to its base."""
+    return None if is_plain(image) else image.name or DEFAULT_NAME
 
 
 def is_spec(text: str) -> bool:

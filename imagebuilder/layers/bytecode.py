@@ -11,13 +11,13 @@ import hashlib
 import json
 import os
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from imagebuilder.errors import BuildError
+from imagebuilder.layers.assembly import side_by_side
 from imagebuilder.layers.compiler import HINT, CompilerProcess, Identity
 from imagebuilder.layers.layer import OnDisk, Packed, TarEntry
 from imagebuilder.layers.layer_cache import LayerCache, blob_is_there, layer_key
@@ -28,7 +28,7 @@ from imagebuilder.layers.writer import ZLIB, write_layer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from imagebuilder.layers.assemble import Plan
+    from imagebuilder.layers.assembly import Plan
     from imagebuilder.layers.layer import Layer
     from imagebuilder.layers.target import InstallTarget
     from imagebuilder.layers.wheel import WheelFile
@@ -163,13 +163,7 @@ def assemble_bytecode(
             cache.put(key, made)
         return made
 
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="bytecode") as pool:
-        made = [pool.submit(layer, group) for group in plan.groups]
-        try:
-            return [found for future in made if (found := future.result()) is not None]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    return [made for made in side_by_side(layer, plan.groups, workers) if made is not None]
 
 
 def _source(wheel: WheelFile, entry: TarEntry) -> bytes:

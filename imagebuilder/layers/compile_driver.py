@@ -40,4 +40,5 @@ def _main() -> None:
         write(result)
 
 
-_main()
+if __name__ == "__main__":
+    _main()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 # No name, no time, and an unknown operating system (RFC 1952, section 2.3.1).
 GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+_TRAILER: Final = struct.Struct("<LL").pack
 _BLOCK = 0xFFFF  # the largest stored block
 _ENCODED_AT_ONCE = 1 << 14  # shifting long integers costs the square of their length
 
@@ -55,6 +57,7 @@ def _length_codes() -> dict[int, tuple[int, int, int]]:
 _LENGTHS: Final = _length_codes()
 
 
+@lru_cache(4096)
 def _zeros(count: int) -> tuple[int, int]:
     """The bits of a run of zeros, and how many they are: one literal, then matches, then literals."""
     zero = _LITERALS[0]
@@ -73,9 +76,6 @@ def _zeros(count: int) -> tuple[int, int]:
     return bits, at
 
 
-_RUNS: Final = [(0, 0), *(_zeros(count) for count in range(1, 2048))]
-
-
 def encode(data: bytes) -> bytes:
     """A deflate stream of some bytes, short where they are mostly zeros."""
     if len(data) > _ENCODED_AT_ONCE or _WIDE.search(data):
@@ -83,7 +83,7 @@ def encode(data: bytes) -> bytes:
     bits, at = 0b011, 3  # the last block, of fixed codes
     for number, piece in enumerate(_ZEROS.split(data)):
         if number % 2:
-            run, width = _RUNS[len(piece)] if len(piece) < len(_RUNS) else _zeros(len(piece))
+            run, width = _zeros(len(piece))
             bits |= run << at
             at += width
         elif piece:
@@ -106,7 +106,7 @@ def stored_blocks(data: bytes | memoryview, *, final: bool) -> Iterator[bytes]:
 
 def gzip_trailer(crc: int, size: int) -> bytes:
     """What ends a gzip member."""
-    return struct.pack("<LL", crc, size & 0xFFFFFFFF)
+    return _TRAILER(crc, size & 0xFFFFFFFF)
 
 
 def gzip_member(data: bytes) -> bytes:

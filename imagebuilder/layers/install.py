@@ -51,7 +51,8 @@ class _Installation:
             if name in dropped:
                 continue
             place = self.place(name)
-            if place.startswith("bin/") and name.partition("/")[0] in wheel.data_folders:
+            root, _, rest = name.partition("/")
+            if root in wheel.data_folders and rest.startswith("scripts/"):
                 self.script(place, member)
             else:
                 self.packed(place, member, executable=bool(member.mode & 0o111))

@@ -37,44 +37,56 @@ def layer_key(wheels: Sequence[str], target: InstallTarget, *, codec: str = CODE
     return hashlib.sha256(b"imagebuilder layer\n" + text.encode()).hexdigest()
 
 
+def stack_key(wheels: Sequence[str], target: InstallTarget, *, codec: str = CODEC, budget: int) -> str:
+    """The key, in hex, of all the layers that wheels of these SHA-256, in hex and in any order, make together."""
+    return layer_key(sorted(wheels), target, codec=f"stack of {budget}: {codec}")
+
+
 class LayerCache:
-    """One small file per key below a folder; safe among processes, since each is replaced whole."""
+    """One small file per key below a folder; safe among processes, since each is replaced whole.
+
+    A stack is the list of layers that a set of wheels makes: knowing it, no wheel needs to be opened.
+    """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
 
     def get(self, key: str) -> Layer | None:
         """What is remembered; None as well where the note is damaged."""
-        path = self._path(key)
-        try:
-            note = json.loads(path.read_bytes())
-            digest, size, diff_id, what = note["digest"], note["size"], note["diff_id"], note["what"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        right = (
-            note.get("key") == key
-            and isinstance(digest, str)
-            and is_digest(digest)
-            and isinstance(diff_id, str)
-            and is_digest(diff_id)
-            and type(size) is int
-            and size > 0
-            and isinstance(what, str)
-        )
-        if not right:
-            return None
-        with suppress(OSError):
-            os.utime(path)  # what was used last is pruned last
-        return Layer(Descriptor(MEDIA_TYPE, digest, size), diff_id, what)
+        layers = self.get_stack(key)
+        return layers[0] if layers and len(layers) == 1 else None
 
     def put(self, key: str, layer: Layer) -> None:
         """Remember a layer; a disk that is full or read-only only makes the next build slower."""
+        self.put_stack(key, [layer])
+
+    def get_stack(self, key: str) -> list[Layer] | None:
+        """The layers of a set of wheels; None where they are not known."""
+        path = self._path(key)
+        try:
+            note = json.loads(path.read_bytes())
+            if note["key"] != key:
+                return None
+            layers = [_layer(item) for item in note["layers"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        with suppress(OSError):
+            os.utime(path)  # what was used last is pruned last
+        return layers
+
+    def put_stack(self, key: str, layers: Sequence[Layer]) -> None:
+        """Remember the layers of a set of wheels; as `put`."""
         note = {
             "key": key,
-            "digest": layer.descriptor.digest,
-            "size": layer.descriptor.size,
-            "diff_id": layer.diff_id,
-            "what": layer.what,
+            "layers": [
+                {
+                    "digest": layer.descriptor.digest,
+                    "size": layer.descriptor.size,
+                    "diff_id": layer.diff_id,
+                    "what": layer.what,
+                }
+                for layer in layers
+            ],
         }
         path = self._path(key)
         temporary = None
@@ -91,6 +103,15 @@ class LayerCache:
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"
+
+
+def _layer(item: dict[str, object]) -> Layer:
+    digest, size, diff_id, what = item["digest"], item["size"], item["diff_id"], item["what"]
+    if not isinstance(digest, str) or not isinstance(diff_id, str) or not isinstance(what, str):
+        raise TypeError("a note of a layer")
+    if not is_digest(digest) or not is_digest(diff_id) or not isinstance(size, int) or size <= 0:
+        raise ValueError("a note of a layer")
+    return Layer(Descriptor(MEDIA_TYPE, digest, size), diff_id, what)
 
 
 def blob_is_there(blobs: Path, layer: Layer) -> bool:

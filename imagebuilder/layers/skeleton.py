@@ -47,15 +47,18 @@ hash -r 2>/dev/null
 """
 
 
-def skeleton(target: InstallTarget, *, version: str | None = None) -> list[TarEntry]:
-    """The environment's own files (PEP 405); `version` is the interpreter's full one, where it is known."""
+def skeleton(target: InstallTarget, *, version: str | None = None, system_packages: bool = False) -> list[TarEntry]:
+    """The environment's own files (PEP 405); `version` is the interpreter's full one, where it is known.
+
+    `system_packages` lets it see what the base has installed.
+    """
     root = target.root
     home, interpreter = posixpath.split(target.interpreter)
     config = {
         "home": home,
         "implementation": "CPython",
         "version_info": version or ".".join(map(str, target.python)),
-        "include-system-site-packages": "false",
+        "include-system-site-packages": "true" if system_packages else "false",
     }
     activate = _ACTIVATE.format(prefix=shlex.quote(target.prefix), name=shlex.quote(posixpath.basename(target.prefix)))
     return merge(
@@ -77,9 +80,15 @@ def skeleton(target: InstallTarget, *, version: str | None = None) -> list[TarEn
     )
 
 
-def write_skeleton(target: InstallTarget, store_dir: str | os.PathLike[str], *, version: str | None = None) -> Layer:
+def write_skeleton(
+    target: InstallTarget,
+    store_dir: str | os.PathLike[str],
+    *,
+    version: str | None = None,
+    system_packages: bool = False,
+) -> Layer:
     """The environment as a layer of the OCI layout at `store_dir`."""
     blobs = Path(store_dir) / "blobs" / "sha256"
     what = f"virtual environment {target.prefix}"
-    entries = skeleton(target, version=version)
+    entries = skeleton(target, version=version, system_packages=system_packages)
     return write_layer(entries, blobs, what=what, owner=target.owner, mtime=target.mtime)

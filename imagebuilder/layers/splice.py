@@ -31,6 +31,7 @@ def splice(read: Callable[[int, int], bytes], member: Member) -> Iterator[tuple[
         return
     total = 0
     inflater = zlib.decompressobj(_GZIP)
+    # At most one byte more than there should be is ever inflated: a bomb does not go off.
     try:
         for raw in _wrapped(read, member):
             compressed, waiting = raw, raw

@@ -19,12 +19,14 @@ from imagebuilder.registry.descriptor import Descriptor
 from imagebuilder.sources.content import READ_FLAGS, unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 _LEVEL: Final = 1
 PINNED: Final = "pinned"  # what is ours is nearly not compressed: the same bytes on every machine
 ZLIB: Final = f"zlib-{zlib.ZLIB_RUNTIME_VERSION}-{_LEVEL}"  # compressed: the bytes depend on the zlib at hand
 _OWN_LIMIT: Final = {PINNED: 16 << 10, ZLIB: 1 << 20}
+# From here on reading and inflating has a thread of its own; smaller layers are written side by side anyway.
+_LARGE: Final = 256 << 20
 _BATCH: Final = 512 << 10
 _READ: Final = 256 << 10
 # Bytes for the blob and what they inflate to; None instead of the first: ours to encode.
@@ -32,7 +34,7 @@ _Piece: TypeAlias = tuple[bytes | None, bytes]
 
 
 def write_layer(
-    entries: Iterable[TarEntry],
+    entries: Sequence[TarEntry],
     blobs: Path,
     *,
     what: str,
@@ -53,10 +55,13 @@ def write_layer(
     try:
         with os.fdopen(handle, "wb") as file:
             sink = _Sink(file, codec)
-            with ahead(_batches(_pieces(entries, owner, mtime))) as batches:
-                for batch in batches:
-                    for compressed, data in batch:
-                        sink.add(compressed, data)
+            pieces = _pieces(entries, owner, mtime)
+            if sum(entry.size for entry in entries) < _LARGE:
+                sink.add_all(pieces)
+            else:
+                with ahead(_batches(pieces)) as batches:
+                    for batch in batches:
+                        sink.add_all(batch)
             sink.close()
         Path(temporary).chmod(0o644)
         Path(temporary).replace(blobs / sink.blob.hexdigest())
@@ -79,6 +84,10 @@ class _Sink:
         self.size = 0
         self.own: list[bytes] = []
         self.waiting = 0
+
+    def add_all(self, pieces: Iterable[_Piece]) -> None:
+        for compressed, data in pieces:
+            self.add(compressed, data)
 
     def add(self, compressed: bytes | None, data: bytes) -> None:
         if compressed is not None:

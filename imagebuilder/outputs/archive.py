@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING
 from imagebuilder.errors import SpecError
 from imagebuilder.registry.layout import OCILayout
 from imagebuilder.registry.manifest import Manifest
+from imagebuilder.spec.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,10 +59,11 @@ def stream_archive(store: ContentStore, root: Descriptor, name: str, target: IO[
     data = json.loads(manifest.raw)
     layers = [f"blobs/sha256/{layer['digest'].removeprefix('sha256:')}" for layer in data["layers"]]
     config = f"blobs/sha256/{data['config']['digest'].removeprefix('sha256:')}"
+    names = {_CONTAINERD_NAME: str(Reference.parse(name)), _NAME: name.rpartition(":")[2]}
     index = {
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.index.v1+json",
-        "manifests": [{**root.to_json(), "annotations": {_CONTAINERD_NAME: name, _NAME: name.rpartition(":")[2]}}],
+        "manifests": [{**root.to_json(), "annotations": names}],
     }
     docker = [{"Config": config, "RepoTags": [name], "Layers": layers}]
     with tarfile.open(fileobj=target, mode="w|", format=tarfile.USTAR_FORMAT) as tar:

@@ -23,11 +23,22 @@ _SYSTEMS = {"macosx": "macOS", "win": "Windows", "ios": "iOS", "android": "Andro
 
 
 def choose(package: LockedPackage, target: PythonTarget) -> LockedFile | NeedsBuild:
-    """The wheel with the best tag, of several builds the latest (PEP 427, "build number")."""
+    """The wheel with the best tag, of several builds the latest (PEP 427, "build number").
+
+    Raises:
+        SourceError: a file that is listed as a wheel is none of the package's.
+    """
     if package.source == "directory":
         return NeedsBuild(package, "it is a project on this machine, which has no wheel yet")
     if package.source == "vcs":
         return NeedsBuild(package, f"it comes from {package.origin or 'a repository'}, which has no wheels")
+    try:
+        return _best(package, target) or NeedsBuild(package, _why(package, target))
+    except ValueError as error:
+        raise SourceError(f"the lock of {package} {error}") from None
+
+
+def _best(package: LockedPackage, target: PythonTarget) -> LockedFile | None:
     best: tuple[tuple[int, tuple[int, tuple[()] | tuple[int, str]]], LockedFile] | None = None
     for wheel in package.wheels:
         build, tags = wheel_name(wheel.name, package.name)
@@ -37,25 +48,25 @@ def choose(package: LockedPackage, target: PythonTarget) -> LockedFile | NeedsBu
             rank = (-min(fitting), (len(build), build))
             if best is None or rank > best[0]:
                 best = (rank, wheel)
-    return best[1] if best else NeedsBuild(package, _why(package, target))
+    return best[1] if best else None
 
 
 def wheel_name(file_name: str, package: str) -> tuple[BuildTag, frozenset[Tag]]:
     """The build number and tags in a wheel's file name.
 
     Raises:
-        SourceError: it is not a wheel's, or another package's.
+        ValueError: it is not a wheel's, or another package's.
     """
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     if len(file_name) > 255 or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+!-]*\.whl", file_name):
-        raise SourceError(f"package {package!r}: {file_name[:200]!r} is not the name of a wheel")
+        raise ValueError(f"lists {file_name[:200]!r}, which is not the name of a wheel")
     try:
         name, _, build, tags = parse_wheel_filename(file_name)
     except InvalidWheelFilename as error:
-        raise SourceError(f"package {package!r}: {error}") from None
+        raise ValueError(f"lists {file_name!r}, which is not the name of a wheel: {error}") from None
     if name != package:
-        raise SourceError(f"package {package!r} lists {file_name!r}, a wheel of another package")
+        raise ValueError(f"lists {file_name!r}, a wheel of another package")
     return build, tags
 
 

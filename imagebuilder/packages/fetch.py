@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -40,14 +41,15 @@ class Fetcher:
         logins: Logins,
         *,
         clock: Clock | None = None,
-        workers: int = 8,
+        workers: int | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
         self._logins = logins
         self._clock = clock or SystemClock()
         self._transport = Transport(settings, self._clock)
-        self._workers = workers
+        # A file is hashed as it comes: more than the processors can take only makes them wait for each other.
+        self._workers = workers or max(4, min(16, 2 * (os.cpu_count() or 1)))
         self._stop = threading.Event()
 
     def fetch(self, files: Sequence[LockedFile], progress: Callable[[int], None] | None = None) -> tuple[Path, ...]:
@@ -86,6 +88,12 @@ class Fetcher:
         if failure is not None:
             raise failure
         return tuple(tasks[file.sha256, file.name].result() for file in files)
+
+    def __enter__(self) -> Fetcher:  # noqa: PYI034 - typing has no Self in Python 3.10
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close all connections."""

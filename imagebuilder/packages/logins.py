@@ -65,6 +65,12 @@ def _named_indexes(material: Material | None) -> Iterator[tuple[str, str]]:
                     yield index["name"], str(index.get("url"))
 
 
+def _shared(one: str, other: str) -> int:
+    """How many segments two paths begin with in common."""
+    pairs = zip(one.split("/"), other.split("/"), strict=False)
+    return next((number for number, (a, b) in enumerate(pairs) if a != b), min(one.count("/"), other.count("/")))
+
+
 class Logins:
     """Credentials by where they are valid: an origin (RFC 6454), and of several indexes there the nearest path."""
 
@@ -86,7 +92,7 @@ class Logins:
     def _find(self, location: Location) -> Credential | None:
         there = [(index.target, credential) for index, credential in self._known if index.origin == location.origin]
         if there:
-            return max(there, key=lambda known: len(os.path.commonprefix([known[0], location.target])))[1]
+            return max(there, key=lambda known: _shared(known[0], location.target))[1]
         return self._from_netrc(location.origin.host)
 
     def _from_netrc(self, host: str) -> Credential | None:

@@ -48,6 +48,8 @@ def parse(text: str, where: str, places: Places | None = None) -> Lock:
         data = Fields(load_toml(text, where), where, _RELOCK)
     except SpecError as error:
         raise SourceError(error.message, hint=_RELOCK) from None
+    except RecursionError:
+        raise SourceError(f"{where} is nested too deeply", hint=_RELOCK) from None
     version = data.text("lock-version")
     if version.split(".")[0] != "1":
         raise SourceError(f"{where} has lock-version = {version!r}, and only 1.x is understood", hint=_RELOCK)
@@ -86,8 +88,7 @@ class _Reader:
         if kind == "archive":
             file = self.file(source)
             if file.name.endswith(".whl"):
-                wheel_name(file.name, name)
-                wheels = (file,)
+                wheels = (_checked(file, name, source),)
             else:
                 sdist = file
         elif kind == "directory":
@@ -109,9 +110,7 @@ class _Reader:
         )
 
     def _wheel(self, data: Fields, package: str) -> LockedFile:
-        file = self.file(data)
-        wheel_name(file.name, package)
-        return file
+        return _checked(self.file(data), package, data)
 
     def file(self, data: Fields) -> LockedFile:
         url, path = data.text("url", ""), data.text("path", "")
@@ -132,6 +131,14 @@ class _Reader:
         if not _SHA256.match(sha256.lower()):
             raise data.error(f"has no SHA-256 for {name}, so that what is downloaded could not be verified")
         return LockedFile(name, sha256.lower(), size, None if place is not None else url, place)
+
+
+def _checked(wheel: LockedFile, package: str, data: Fields) -> LockedFile:
+    try:
+        wheel_name(wheel.name, package)
+    except ValueError as error:
+        raise data.error(str(error)) from None
+    return wheel
 
 
 def _path_of(url: str, data: Fields) -> str:
@@ -205,14 +212,8 @@ def render(packages: Iterable[LockedPackage]) -> str:
 
 
 def _table(package: LockedPackage) -> dict[str, Any]:
-    table: dict[str, Any] = {"name": package.name}
-    for key, value in (
-        ("version", package.version),
-        ("marker", package.marker),
-        ("requires-python", package.requires_python),
-    ):
-        if value:
-            table[key] = value
+    texts = {"version": package.version, "marker": package.marker, "requires-python": package.requires_python}
+    table: dict[str, Any] = {"name": package.name, **{key: value for key, value in texts.items() if value}}
     subdirectory = {"subdirectory": package.subdirectory} if package.subdirectory else {}
     match package.source:
         case "index":

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from imagebuilder.errors import SourceChangedError, SourceError
+from imagebuilder.errors import SourceError
 from imagebuilder.packages.arguments import REQUIRE_HASHES, UntranslatableError, compile_arguments, export_arguments
-from imagebuilder.packages.locked import LockedFile, LockedPackage, NeedsInstaller, Resolution
+from imagebuilder.packages.locked import LockedPackage, NeedsInstaller, Resolution
 from imagebuilder.packages.logins import logins_of
 from imagebuilder.packages.places import Places
 from imagebuilder.packages.pylock import parse, render, select
 from imagebuilder.packages.requirement_hashes import AllowedHashes, allowed_hashes
 from imagebuilder.packages.resolution_cache import ResolutionCache, resolution_key
 from imagebuilder.packages.script_lock import lowest_python
-from imagebuilder.packages.staging import locate, write_material
+from imagebuilder.packages.staging import placed, write_material
 from imagebuilder.packages.uv import Uv, indexes_of
 from imagebuilder.plan.pip import pip_arguments
 from imagebuilder.sources.material import Material, Text
@@ -136,7 +136,8 @@ class _Job:
                 raise UntranslatableError("Poetry itself installs it")
         for package in found:
             if not self._is_in_base(package):
-                yield self._placed(package, material)
+                kept = package is self.have.get(package.name)
+                yield package if kept else placed(package, material, self.step.number, self.step.title)
 
     # -- the kinds of layers -----------------------------------------------------------------------------------------
 
@@ -180,7 +181,7 @@ class _Job:
         options += export_arguments(pip_arguments(project.options))
 
         def run(folder: Path) -> tuple[LockedPackage, ...]:
-            write_material(material, folder, texts_only=True)
+            write_material(material, folder, folders=False)
             entry = folder / material.entry
             self._uv(("export", "--frozen", "--no-header", *options, "--output-file", _OUT), folder, entry)
             return self._read(entry / _OUT, Places(material.entry, str(folder)))
@@ -189,7 +190,7 @@ class _Job:
 
     def _script(self, material: Material) -> tuple[LockedPackage, ...]:
         """Lock as `uv lock` does, which would need an interpreter that the script's `requires-python` admits."""
-        text = next(piece.data.decode() for at, piece in material.pieces if at == "pyproject.toml" and _is_text(piece))
+        text = _text_at(material, "pyproject.toml")
         options = compile_arguments(pip_arguments(self.step.what.options))
         options += ("--universal", "--python-version", lowest_python(text, self.resolver.target))
 
@@ -204,9 +205,8 @@ class _Job:
     def _lock(self, material: Material) -> tuple[LockedPackage, ...]:
         if [word for word in compile_arguments(self.step.what.options.extra_args) if word != "--no-deps"]:
             raise UntranslatableError("extra_args choose from its lock what only uv in the image does")
-        text = next(piece.data.decode() for at, piece in material.pieces if at == material.entry and _is_text(piece))
         where = self.step.title
-        return select(parse(text, where), self.resolver.target, where)
+        return select(parse(_text_at(material, material.entry), where), self.resolver.target, where)
 
     # -- the parts of it ---------------------------------------------------------------------------------------------
 
@@ -250,6 +250,7 @@ class _Job:
         failure = self.resolver.uv.run(
             (*arguments, *words),
             project or folder,
+            stage=folder,
             config=project is not None,
             indexes=self.step.what.options.indexes,
             variables=variables,
@@ -277,39 +278,18 @@ class _Job:
         An index may have another package of the same name, which an installer would not even look at.
         """
         before = self.have.get(package.name)
-        if before is None or (before.source == "index" and not any(file.location for file in before.wheels)):
+        if before is None or package.source != "index":
             return package
-        if package.source != "index":
+        seen = any(file.location for file in before.wheels)  # uv had it before its eyes
+        if (before.source == "index" and not seen) or (seen and before.version != package.version):
             return package
-        files = {file.sha256 for file in package.wheels}
-        if before.version == package.version and files & {file.sha256 for file in before.wheels}:
+        if package.wheels and {file.sha256 for file in package.wheels} <= {file.sha256 for file in before.wheels}:
             return before
         raise UntranslatableError(f"it needs {package.name}, which an earlier layer brings from elsewhere")
 
     def _is_in_base(self, package: LockedPackage) -> bool:
         return package.name not in self.have and self.installed.get(package.name) == package.version is not None
 
-    def _placed(self, package: LockedPackage, material: Material) -> LockedPackage:
-        if package is self.have.get(package.name):
-            return package
-        wheels = tuple(self._found(file, material) for file in package.wheels)
-        sdist = package.sdist and self._found(package.sdist, material)
-        return replace(package, layer=self.step.number, wheels=wheels, sdist=sdist)
 
-    def _found(self, file: LockedFile, material: Material) -> LockedFile:
-        if file.place is None:
-            return file
-        found = locate(material, file.place)
-        if found is None:
-            raise SourceError(f"{self.step.title}: there is no {file.place} among its files", hint="lock again")
-        location, sha256 = found
-        if sha256 != file.sha256:
-            raise SourceChangedError(
-                f"{self.step.title}: {location} is not the file that was locked: its SHA-256 is {sha256}",
-                hint="lock again, or let nothing write to it while the image is built",
-            )
-        return replace(file, location=location)
-
-
-def _is_text(piece: object) -> bool:
-    return isinstance(piece, Text)
+def _text_at(material: Material, place: str) -> str:
+    return next(piece.data.decode() for at, piece in material.pieces if at == place and isinstance(piece, Text))

@@ -111,7 +111,7 @@ class PythonTarget:
                 names.append(f"manylinux_2_{minor}_{machine}")
                 if minor in _LEGACY:
                     names.append(f"{_LEGACY[minor]}_{machine}")
-        return (*names, f"linux_{machine}")
+        return (f"linux_{machine}", *names)
 
     @cached_property
     def ranks(self) -> dict[Tag, int]:
@@ -123,7 +123,7 @@ class PythonTarget:
             *cpython_tags(self.minor, [name], self.platforms),
             *compatible_tags(self.minor, name, self.platforms),
         ]
-        return {tag: rank for rank, tag in reversed(list(enumerate(tags)))}
+        return {tag: rank for rank, tag in enumerate(dict.fromkeys(tags))}
 
     @cached_property
     def environment(self) -> dict[str, str]:

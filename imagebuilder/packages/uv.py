@@ -81,11 +81,12 @@ class Uv:
         arguments: Sequence[str],
         folder: Path,
         *,
+        stage: Path | None = None,
         config: bool = False,
         indexes: Iterable[Index] = (),
         variables: Mapping[str, str] | None = None,
     ) -> UvFailure | None:
-        """Run uv in a folder; None where it did its work.
+        """Run uv in a folder, which is in `stage`, the place that messages leave out; None where it did its work.
 
         `config` lets it read the project's settings, `indexes` have the credentials that `variables` do not have.
 
@@ -113,7 +114,7 @@ class Uv:
             ) from None
         if done.returncode == 0:
             return None
-        said = done.stderr.replace(f"{folder}/", "").strip() or f"uv ended with exit code {done.returncode}"
+        said = done.stderr.replace(f"{stage or folder}/", "").strip() or f"uv ended with exit code {done.returncode}"
         text = _masked(said, self._secrets(indexes, variables or {}))
         return UvFailure(text, _hint(text))
 
@@ -171,46 +172,52 @@ def _own_uv() -> str:
 
 
 # Searched in this order: what stands first is the cause of what stands later.
-_HINTS: Final = (
-    (
-        "the network has a certificate authority of its own: set ca_bundle under [tool.imagebuilder.site], "
-        "or SSL_CERT_FILE",
-        r"UnknownIssuer|invalid peer certificate|certificate verif|self.signed certificate",
+_HINTS: Final[dict[str, tuple[str, ...]]] = {
+    "the network has a certificate authority of its own: set ca_bundle under [tool.imagebuilder.site], "
+    "or SSL_CERT_FILE": (
+        r"UnknownIssuer",
+        r"invalid peer certificate",
+        r"certificate verif",
+        r"self.signed certificate",
     ),
-    (
-        "the index refused the credentials: give them in its URL, or with secret_mounts",
-        r"40[13] (?:Unauthorized|Forbidden)|lack of valid authentication|HTTP status client error \(40[13]",
+    "the index refused the credentials: give them in its URL, or with secret_mounts": (
+        r"40[13] (?:Unauthorized|Forbidden)",
+        r"lack of valid authentication",
+        r"HTTP status client error \(40[13]",
     ),
-    (
-        "this machine could not reach the index: check the network, the proxies and the index URL",
-        r"dns error|failed to lookup address|[Cc]onnection (?:refused|reset|timed out)|error sending request|"
-        r"Network is unreachable|operation timed out|client error \(Connect\)|did not end within",
+    "this machine could not reach the index: check the network, the proxies and the index URL": (
+        r"dns error",
+        r"failed to lookup address",
+        r"[Cc]onnection (?:refused|reset|timed out)",
+        r"error sending request",
+        r"Network is unreachable",
+        r"operation timed out",
+        r"client error \(Connect\)",
     ),
-    (
-        "there is no version for this Python and platform: choose another python_version, or loosen the requirement",
-        r"no wheels? with a matching|has no wheels|has no usable wheels|requested Python version .* does not satisfy|"
+    "there is no version for this Python and platform: choose another python_version, or loosen the requirement": (
+        r"no wheels? with a matching",
+        r"has no (?:usable )?wheels",
+        r"requested Python version .* does not satisfy",
         r"not supported by your dependencies",
     ),
-    (
-        "check the package's name, or give the index that has it with index_url or extra_index_urls",
-        r"was not found in the package registry|not found in the provided package locations|"
+    "check the package's name, or give the index that has it with index_url or extra_index_urls": (
+        r"was not found in the package registry",
+        r"not found in the provided package locations",
         r"there (?:is|are) no versions? of",
     ),
-    (
-        "the package must be built to learn what it needs: let BuildKit build this layer, or choose a version "
-        "that has wheels",
-        r"Failed to build|Build backend failed|build backend returned an error",
+    "the package must be built to learn what it needs: let BuildKit build this layer, or choose a version that has "
+    "wheels": (
+        r"Failed to build",
+        r"[Bb]uild backend (?:failed|returned an error)",
     ),
-    (
-        "the requirements contradict each other: loosen one of the versions named above",
-        r"No solution found|unsatisfiable",
+    "the requirements contradict each other: loosen one of the versions named above": (
+        r"No solution found",
+        r"unsatisfiable",
     ),
-    (
-        "the lock file does not fit its project: write it anew with `uv lock`",
-        r"uv\.lock|lockfile",
-    ),
-)
+    "the lock file does not fit its project: write it anew with `uv lock`": (r"uv\.lock", r"lockfile"),
+}
 
 
 def _hint(text: str) -> str | None:
-    return next((advice for advice, words in _HINTS if re.search(words, text)), None)
+    found = (advice for advice, words in _HINTS.items() if any(re.search(word, text) for word in words))
+    return next(found, None)

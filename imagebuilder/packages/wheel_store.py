@@ -64,33 +64,38 @@ class WheelStore:
             raise self._unwritable(error) from None
         part = Path(name)
         try:
-            hasher, size = hashlib.sha256(), 0
-            with os.fdopen(descriptor, "wb", buffering=0) as opened:
-                for piece in pieces:
-                    size += len(piece)
-                    if file.size is not None and size > file.size:
-                        raise VerificationError(
-                            f"{file.name} from {source} is longer than the {file.size} bytes that were locked",
-                            hint=_HINT,
-                        )
-                    hasher.update(piece)
-                    self._write(opened.fileno(), piece)
-            if hasher.hexdigest() != file.sha256:
-                raise VerificationError(
-                    f"{file.name} from {source} has the SHA-256 {hasher.hexdigest()}, and {file.sha256} was locked",
-                    hint=_HINT,
-                )
-            try:
-                part.chmod(0o644)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                part.replace(path)
-            except OSError as error:
-                raise self._unwritable(error) from None
+            self._fill(descriptor, file, pieces, source)
+            self._move(part, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 part.unlink()
             raise
         return path
+
+    def _fill(self, descriptor: int, file: LockedFile, pieces: Iterable[bytes], source: str) -> None:
+        hasher, size = hashlib.sha256(), 0
+        with os.fdopen(descriptor, "wb", buffering=0):
+            for piece in pieces:
+                size += len(piece)
+                if file.size is not None and size > file.size:
+                    raise VerificationError(
+                        f"{file.name} from {source} is longer than the {file.size} bytes that were locked", hint=_HINT
+                    )
+                hasher.update(piece)
+                self._write(descriptor, piece)
+        if hasher.hexdigest() != file.sha256:
+            raise VerificationError(
+                f"{file.name} from {source} has the SHA-256 {hasher.hexdigest()}, and {file.sha256} was locked",
+                hint=_HINT,
+            )
+
+    def _move(self, part: Path, path: Path) -> None:
+        try:
+            part.chmod(0o644)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.replace(path)
+        except OSError as error:
+            raise self._unwritable(error) from None
 
     def sweep(self) -> None:
         """Remove what killed processes left half written."""

@@ -14,6 +14,10 @@ from imagebuilder.plan.ops import (
     Copy,
     DockerfilePlan,
     Exec,
+    InstallPackages,
+    MakeAccount,
+    MakeFolder,
+    MakeVenv,
     Op,
     Plan,
     SecretMount,
@@ -34,10 +38,10 @@ from imagebuilder.spec.layers import (
     EnvVars,
     Labels,
     Layer,
-    PipOptions,
     PipPackages,
     PoetryProject,
     PyLock,
+    PythonLayer,
     Requirements,
     SourceFile,
     SourceFolder,
@@ -117,8 +121,8 @@ class _Lowering:
             case ScriptBase():
                 assert materials.python_version is not None and materials.base is not None  # noqa: PT018 - as above
                 self.prepare()
-                options = image.base.options
-                self.project("steps/uv_project.sh.j2", options, materials.base, "uv sync", lock=True, install=False)
+                script = image.base
+                self.project("steps/uv_project.sh.j2", script, materials.base, "uv sync", lock=True, install=False)
                 return recipe.debian_base(materials.python_version)
             case ReferenceBase(reference):
                 return reference
@@ -128,22 +132,22 @@ class _Lowering:
     def layer(self, layer: Layer, material: Material | None) -> None:  # noqa: C901, PLR0912 - one branch per layer
         """Lower one layer, in its canonical form."""
         match layer:
-            case PipPackages(packages, options):
-                self.pip(options, (*packages,), shows="uv pip install " + " ".join(packages))
-            case Requirements(_, options):
-                self.pip(options, ("-r", "requirements.txt"), material, shows="uv pip install -r requirements.txt")
-            case PyLock(_, options):
-                self.pip(options, ("-r", "pylock.toml"), material, shows="uv pip install -r pylock.toml")
-            case Wheels(_, options):
+            case PipPackages(packages):
+                self.pip(layer, packages, material, shows="uv pip install " + " ".join(packages))
+            case Requirements():
+                self.pip(layer, ("-r", "requirements.txt"), material, shows="uv pip install -r requirements.txt")
+            case PyLock():
+                self.pip(layer, ("-r", "pylock.toml"), material, shows="uv pip install -r pylock.toml")
+            case Wheels():
                 assert material is not None
                 names = tuple(f"./{at}" for at, _ in material.pieces)
-                self.pip(options, names, material, shows="uv pip install " + " ".join(names))
-            case UvProject(_, _, mode, options):
+                self.pip(layer, names, material, shows="uv pip install " + " ".join(names))
+            case UvProject(_, _, mode):
                 install = mode == "install_project"
-                self.project("steps/uv_project.sh.j2", options, material, "uv sync --frozen", install=install)
-            case PoetryProject(_, _, mode, options):
+                self.project("steps/uv_project.sh.j2", layer, material, "uv sync --frozen", install=install)
+            case PoetryProject(_, _, mode):
                 install = mode == "install_project"
-                self.project("steps/poetry.sh.j2", options, material, "poetry install", install=install)
+                self.project("steps/poetry.sh.j2", layer, material, "poetry install", install=install)
             case AptPackages(packages, secrets):
                 self.emit(
                     Exec(
@@ -193,7 +197,13 @@ class _Lowering:
             ("venv", recipe.venv),
             ("system_packages", False),
         )
-        self.emit(Exec("steps/prepare.sh.j2", values, f"make user {recipe.user} and {recipe.venv}", tools=True))
+        files = (
+            MakeAccount(recipe.user, recipe.uid),
+            MakeFolder(recipe.workdir, recipe.user),
+            MakeVenv(recipe.venv, system_packages=False),
+        )
+        shows = f"make user {recipe.user} and {recipe.venv}"
+        self.emit(Exec("steps/prepare.sh.j2", values, shows, tools=True, files_only=files))
         self.emit(SetEnv((("VIRTUAL_ENV", recipe.venv),), prepend_path=f"{recipe.venv}/bin"))
         self.emit(SetWorkdir(recipe.workdir))
         self.emit(SetUser(recipe.user))
@@ -203,22 +213,24 @@ class _Lowering:
             return
         self.has_venv = True
         values = (("venv", self.recipe.venv), ("system_packages", True))
-        self.emit(Exec("steps/venv.sh.j2", values, f"make {self.recipe.venv} from the base's Python", tools=True))
+        files = (MakeVenv(self.recipe.venv, system_packages=True),)
+        shows = f"make {self.recipe.venv} from the base's Python"
+        self.emit(Exec("steps/venv.sh.j2", values, shows, tools=True, files_only=files))
         self.emit(SetEnv((("VIRTUAL_ENV", self.recipe.venv),), prepend_path=f"{self.recipe.venv}/bin"))
 
-    def pip(self, options: PipOptions, what: tuple[str, ...], material: Material | None = None, *, shows: str) -> None:
+    def pip(self, layer: PythonLayer, what: tuple[str, ...], material: Material | None, *, shows: str) -> None:
         self.venv()
         values = (
             ("venv", self.recipe.venv),
-            ("arguments", (*pip_arguments(options), *what)),
+            ("arguments", (*pip_arguments(layer.options), *what)),
             ("no_config", 1),
         )
-        self.python_step("steps/pip.sh.j2", values, options, material, shows)
+        self.python_step("steps/pip.sh.j2", values, layer, material, shows)
 
     def project(
         self,
         template: str,
-        options: PipOptions,
+        what: PythonLayer | ScriptBase,
         material: Material | None,
         shows: str,
         *,
@@ -229,26 +241,39 @@ class _Lowering:
         assert material is not None
         values = (
             ("venv", self.recipe.venv),
-            ("arguments", pip_arguments(options)),
+            ("arguments", pip_arguments(what.options)),
             ("entry", material.entry or "."),
             ("install_project", install),
             ("lock", lock),
             ("poetry", self.recipe.poetry),
             ("no_config", 0),
         )
-        self.python_step(template, values, options, material, shows)
+        self.python_step(template, values, what, material, shows)
 
     def python_step(
         self,
         template: str,
         values: tuple[tuple[str, object], ...],
-        options: PipOptions,
+        what: PythonLayer | ScriptBase,
         material: Material | None,
         shows: str,
     ) -> None:
+        options = what.options
         secrets: tuple[SecretMount, ...] = (*secret_mounts(options.secret_mounts), *index_mounts(options))
         files = self.keep(material, "files") if material is not None else None
-        self.emit(Exec(template, values, shows, files=files, cache="uv", network=True, tools=True, secrets=secrets))
+        self.emit(
+            Exec(
+                template,
+                values,
+                shows,
+                files=files,
+                cache="uv",
+                network=True,
+                tools=True,
+                secrets=secrets,
+                files_only=(InstallPackages(what, material),),
+            )
+        )
 
     def copy(self, material: Material | None, dst: str, name: str) -> None:
         assert material is not None
@@ -262,7 +287,9 @@ class _Lowering:
         self.made_workdir = None
         if self.owner is not None:
             values = (("workdir", path), ("owner", self.owner))
-            self.emit(Exec("steps/workdir.sh.j2", values, f"mkdir -p {path}"))
+            owner = self.build_user or self.recipe.user
+            files = (MakeFolder(path, owner),)
+            self.emit(Exec("steps/workdir.sh.j2", values, f"mkdir -p {path}", files_only=files))
         self.emit(SetWorkdir(path))
 
     def set_user(self, name: str, uid: int | None) -> None:
@@ -272,7 +299,7 @@ class _Lowering:
         else:
             self.build_user = self.owner = name
             values = (("user", name), ("uid", uid))
-            self.emit(Exec("steps/user.sh.j2", values, f"useradd {name}"))
+            self.emit(Exec("steps/user.sh.j2", values, f"useradd {name}", files_only=(MakeAccount(name, uid),)))
         self.emit(SetUser(name))
 
     def keep(self, material: Material, name: str) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from imagebuilder.sources.material import Material
+    from imagebuilder.spec.base import ScriptBase
+    from imagebuilder.spec.layers import PythonLayer
 
 # Where steps find what is mounted for them and for nobody else.
 RUN_DIR = "/run/imagebuilder"
@@ -27,8 +29,46 @@ class SecretMount:
 
 
 @dataclass(frozen=True)
+class MakeAccount:
+    """A user with a group and a home of its own, where the base has none of that name; `uid` None takes the next."""
+
+    name: str
+    uid: int | None
+
+
+@dataclass(frozen=True)
+class MakeFolder:
+    """A folder, where it is missing, for a user by name."""
+
+    path: str
+    owner: str
+
+
+@dataclass(frozen=True)
+class MakeVenv:
+    """A virtual environment from the base's own Python, where it is missing."""
+
+    path: str
+    system_packages: bool
+
+
+@dataclass(frozen=True)
+class InstallPackages:
+    """What a Python layer, or a script as the base, installs into the virtual environment."""
+
+    what: PythonLayer | ScriptBase
+    material: Material | None
+
+
+FileOp: TypeAlias = MakeAccount | MakeFolder | MakeVenv | InstallPackages
+
+
+@dataclass(frozen=True)
 class Exec:
-    """A shell script, run as `user` (None: root), with what is mounted for it alone."""
+    """A shell script, run as `user` (None: root), with what is mounted for it alone.
+
+    `files_only` says what the script amounts to where that is nothing but files: such a step need not run.
+    """
 
     template: str
     values: tuple[tuple[str, object], ...]
@@ -39,6 +79,7 @@ class Exec:
     network: bool = False
     tools: bool = False
     secrets: tuple[SecretMount, ...] = ()
+    files_only: tuple[FileOp, ...] = ()
 
 
 @dataclass(frozen=True)

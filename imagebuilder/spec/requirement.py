@@ -41,7 +41,11 @@ def requirement(item: str, where: str, secrets: tuple[Secret, ...]) -> str:
             hint='write https://${TOKEN}@host/... with secret_mounts=[Secret("TOKEN")]',
         )
     if stripped.startswith("-"):
-        raise SpecError(f"{where}: {shown!r} is an option, not a package", hint=f"write extra_args={shown!r}")
+        local = stripped.startswith(("-e", "--editable"))
+        raise SpecError(
+            f"{where}: {shown!r} is an option, not a package",
+            hint="use with_uv_project(...) for a project of yours" if local else f"write extra_args={shown!r}",
+        )
     is_file = stripped.endswith((".whl", ".tar.gz")) and "://" not in stripped
     if stripped.startswith((".", "/", "~")) or is_file or re.match(_FILE_URL, stripped):
         raise SpecError(

@@ -67,7 +67,8 @@ from imagebuilder.layers import Compiler, InstallTarget, Plan, WheelFile, assemb
 def work(paths, store):
     target = InstallTarget(python=sys.version_info[:2])
     plan = Plan.of([WheelFile(path) for path in paths], target)
-    return sum(layer.descriptor.size for layer in assemble_bytecode(plan, target, store, Compiler(sys.executable, store)))
+    layers = assemble_bytecode(plan, target, store, Compiler(sys.executable, store))
+    return sum(layer.descriptor.size for layer in layers)
 """
 
 

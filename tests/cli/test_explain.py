@@ -43,7 +43,7 @@ def test_two_specs(project, pushed):
     project.spec(SPEC.format(package="scipy"), "other.py")
     ended = project.run("explain", "spec.py", "other.py:web", "--json")
     assert ended.code == 1
-    assert ended.json["differences"] == ["layer 1, pip packages scipy: was pip packages numpy"]
+    assert ended.json["differences"] == ["layer 1, pip packages scipy: added scipy, removed numpy"]
     assert ended.json["old"]["identifier"] != ended.json["new"]["identifier"]
 
 
@@ -67,3 +67,23 @@ def test_an_image_of_somebody_elses(project, pushed, registry, push_image):
     ended = project.run("explain", "spec.py", f"{registry.host}/foreign:1")
     assert ended.code == 3
     assert "carries no labels of this project" in ended.err
+
+
+def test_a_name_that_is_none_is_hinted_at_as_explain_takes_it(project):
+    project.spec("hello = Image.from_debian_base('3.11', name='web')\n")
+    ended = project.run("explain", "spec.py:other", "spec.py:hello")
+    assert ended.code == 2
+    assert "spec.py has no image named 'other'; there is hello (web)\n  hint: write spec.py:hello\n" in ended.err
+    assert "none.py does not exist" in project.run("explain", "none.py:other", "spec.py").err
+
+
+def test_the_flags_of_build_hold_for_specs(project, registry, push_image):
+    spec = project.spec("image = Image.from_debian_base('3.11', name='web').with_env_vars({'A': '1'})\n")
+    flags = ("--platform", "linux/arm64", "--registry", f"{registry.host}/team")
+    (built,) = project.run("identify", spec, *flags, "--json").json["images"]
+    from imagebuilder.cli.specs import find_one, published_at
+
+    item = load().make_resolver().identify(published_at([find_one(spec, None)], None, ["linux/arm64"]))[0]
+    push_image(built["uri"], dict(to_labels(record(item.image, item.identity, item.materials))))
+    assert project.run("explain", built["uri"], spec, *flags).out == "the same image\n"
+    assert project.run("explain", built["uri"], spec).out == "platform: linux/arm64 became linux/amd64\n"

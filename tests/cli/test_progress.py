@@ -39,7 +39,7 @@ EVENTS = [
     Step("my-app", "e2", "make", "done", 2, 0.1),
     BuildWarning("my-app", "a file is large"),
     Log("web", "w", "oh no"),
-    Step("web", "w", "RUN  make\n all", "failed", 0, 0.5),
+    Step("web", "w", "RUN  make\n all", "failed", 0, 0.5),  # and tried again
     Step("my-app", "f", "exporting to oci image format", "done", None, 2.5),
     Progress("my-app", "push", "push localhost/my-app:x", 0, 2_000_000),
     Progress("my-app", "push", "push localhost/my-app:x", 1_500_000, 2_000_000),
@@ -56,8 +56,7 @@ my-app  layer 2, commands: make: done in 1 min 15 s
 my-app  warning: a file is large
 web     dockerfile Dockerfile: RUN make all: started
 web     | oh no
-web     dockerfile Dockerfile: RUN make all: failed after 0.5 s
-my-app  exporting to oci image format: done in 2.5 s
+my-app  taking the image from BuildKit: done in 2.5 s
 my-app  pushing
 my-app  pushing: 1.5 MB of 2.0 MB
 my-app  built and pushed in 1 min 40 s: localhost/my-app:x (sha256:123456781234)
@@ -101,6 +100,138 @@ def test_json_is_one_object_a_line():
     assert [line["event"] for line in lines[-3:]] == ["progress", "finished", "finished"]
 
 
+def test_json_tells_progress_a_few_times_a_second_and_what_came_last():
+    stream = io.StringIO()
+    with JsonLines(stream, Clock(0.01)) as view:
+        for sent in range(101):
+            view(Progress("a", "push", "push a", sent, 100))
+            view(Progress("a", "c/x", "layer", sent, 100))
+        view(Step("a", "c", "make", "done", 1, 1.0))
+        view(Finished("a", "a:1", None, built=True, pushed=True, seconds=1.0))
+        view(Progress("b", "push", "push b", 0, 100))
+        view(Progress("b", "push", "push b", 50, 100))
+    told = [(line.get("id"), line.get("current")) for line in map(json.loads, stream.getvalue().splitlines())]
+    assert len(told) < 25
+    assert told[-6:] == [("c/x", 100), ("c", None), ("push", 100), (None, None), ("push", 0), ("push", 50)]
+
+
+def plain(events, parts=None):
+    stream = io.StringIO()
+    with Plain(stream, parts if parts is not None else parts_of(IMAGES), Clock(6.0)) as view:
+        for event in events:
+            view(event)
+    return stream.getvalue().splitlines()
+
+
+def test_plain_says_what_failed_at_the_end_for_buildkit_tries_some_steps_again():
+    failed = Step("web", "w", "RUN make", "failed", 0, 0.5)
+    done = Finished("web", "web:y", None, built=True, pushed=False, seconds=1.0)
+    assert plain([failed, done]) == ["web     built in 1.0 s: web:y"]
+    assert plain([failed]) == ["web     dockerfile Dockerfile: RUN make: failed after 0.5 s"]
+
+
+def test_a_step_of_another_build_is_never_told_by_its_instruction(monkeypatch):
+    raw = "[stage-1 4/6] RUN --mount=type=bind,from=imagebuilder-tools"
+    events = [Step("my-app", "x", raw, "started", None), Log("my-app", "x", "a line")]
+    assert plain([*events, Step("my-app", "x", raw, "done", None, 0.5)]) == []
+    view = Live(terminal(monkeypatch), parts_of(IMAGES), lambda: 10.0)
+    view(events[0])
+    assert drawn(view)[0].startswith("⠋ my-app  a step that another build shares  ")
+
+
+def test_the_lines_of_a_step_that_images_share_are_told_once(monkeypatch):
+    base = Image.from_debian_base("3.11").with_commands(["make"])
+    parts = parts_of([("a", base), ("b", base.with_workdir("/b"))])
+    events = [
+        event
+        for name in "ab"
+        for event in (Step(name, "x", "make", "started", 1), Log(name, "x", "one"), Log(name, "x", "two"))
+    ]
+    assert plain([*events, Step("b", "x", "make", "done", 1, 0.5)], parts) == [
+        "a  layer 1, commands make: started",
+        "a  | one",
+        "a  | two",
+        "b  layer 1, commands make: started, the same step as a's",
+        "b  layer 1, commands make: done in 0.5 s",
+    ]
+    view = Live(terminal(monkeypatch), parts, lambda: 10.0)
+    for event in events:
+        view(event)
+    assert len(drawn(view)) == 5
+
+
+def test_a_step_that_prepares_a_layer_and_a_platform_have_words_of_their_own():
+    image = Image.from_base("python:3.11").with_pip_packages("numpy").with_commands(["a", "b"])
+    steps = [
+        Step("a", "1", "make /opt/venv from the base's Python", "done", 1, 0.5),
+        Step("a", "2", "uv pip install numpy", "done", 1, 0.5),
+        Step("a", "3", "[linux/arm64] uv pip install numpy", "done", 1, 0.5),
+        Step("a", "4", "[linux/arm/v7] make /opt/venv from the base's Python", "cached", 1),
+        Step("a", "5", "[linux/arm64] b", "done", 2, 0.5),
+    ]
+    assert plain(steps, parts_of([("a", image)])) == [
+        "a  layer 1, pip packages numpy: make /opt/venv from the base's Python: done in 0.5 s",
+        "a  layer 1, pip packages numpy: done in 0.5 s",
+        "a  layer 1, pip packages numpy [linux/arm64]: done in 0.5 s",
+        "a  layer 1, pip packages numpy: [linux/arm/v7] make /opt/venv from the base's Python: cached",
+        "a  layer 2, commands: [linux/arm64] b: done in 0.5 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [
+        (
+            "[internal] load metadata for docker.io/library/python:3",
+            "asking the registry for docker.io/library/python:3",
+        ),
+        ("[linux/arm64 internal] load metadata for x:1", "asking the registry for x:1"),
+        ("[auth] library/python:pull token for registry-1.docker.io", "asking a registry for access"),
+        ("[internal] load build context", "sending files to BuildKit"),
+        ("[internal] load .dockerignore", "handing the build to BuildKit"),
+        ("[stage-1 1/4] FROM docker.io/library/python:3@sha256:1", "fetching the base image"),
+        ("[linux/arm64 stage-1 1/4] FROM x", "fetching the base image"),
+        ("[imagebuilder-tools 1/1] COPY tools/amd64/ /", "sending uv to BuildKit"),
+        ("exporting to oci image format", "taking the image from BuildKit"),
+        ("exporting cache to registry", "exporting the build cache"),
+        ("something new", "working"),
+    ],
+)
+def test_live_says_at_once_what_buildkit_is_doing(monkeypatch, title, words):
+    view = Live(terminal(monkeypatch), parts_of(IMAGES), lambda: 10.0)
+    view(Step("web", "x", title, "started"))
+    assert drawn(view)[0].startswith(f"⠋ web     {words}  ")
+
+
+def test_live_says_what_it_waits_for(monkeypatch):
+    view = Live(terminal(monkeypatch), parts_of(IMAGES), lambda: 10.0)
+    view(EVENTS[-1])
+    assert drawn(view)[0].startswith("⠋ waiting for BuildKit to begin 1 image  ")
+    view(Step("my-app", "a", "make", "started", 2))
+    view(Step("my-app", "a", "make", "done", 2, 1.0))
+    assert drawn(view)[0].startswith("⠋ my-app  waiting for BuildKit  ")
+    view(Step("my-app", "f", "exporting to oci image format", "started"))
+    view(Step("my-app", "f", "exporting to oci image format", "done", None, 0.1))
+    assert drawn(view)[0].startswith("⠋ my-app  packing its layers  ")
+
+
+@pytest.mark.parametrize(
+    ("columns", "place"),
+    [
+        (120, "  registry.example/some/team/app:abcdefghijklmnopqrstuvwxyz"),
+        (80, "  …/app:abcdefghijklmnopqrstuvwxyz"),
+        (60, "  sha256:123456781234"),
+        (30, ""),
+    ],
+)
+def test_live_leaves_where_an_image_went_as_far_as_it_fits(monkeypatch, columns, place):
+    stream = terminal(monkeypatch, columns)
+    uri = "registry.example/some/team/app:abcdefghijklmnopqrstuvwxyz"
+    with Live(stream, parts_of(IMAGES)) as view:
+        view(Finished("web", uri, DIGEST, built=True, pushed=True, seconds=9.0))
+    assert clean(stream.getvalue().splitlines()[0]) == f"✓ web  built and pushed in 9.0 s{place}"
+
+
 def terminal(monkeypatch, columns=80):
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("LINES", "24")
@@ -118,7 +249,7 @@ def drawn(view):
 
 def test_live_draws_what_is_under_way(monkeypatch):
     view = Live(terminal(monkeypatch), parts_of(IMAGES), lambda: 10.0)
-    assert drawn(view) == ["⠋ looking at 2 images" + " " * 53 + "0.0 s"]
+    assert drawn(view) == ["⠋ reading sources and asking the registry for 2 images" + " " * 22 + "0.0 s"]
     for event in EVENTS[:8]:
         view(event)
     lines = drawn(view)
@@ -139,8 +270,8 @@ def test_live_leaves_a_line_for_what_is_over(monkeypatch):
     lines = [clean(line) for line in stream.getvalue().splitlines()]
     assert lines == [
         "! my-app  warning: a file is large",
-        "✓ my-app  built and pushed in 1 min 40 s, 1.5 MB sent  sha256:123456781234",
-        "✓ web  exists",
+        "✓ my-app  built and pushed in 1 min 40 s, 1.5 MB sent  localhost/my-app:x",
+        "✓ web  exists  web:y",
     ]
 
 

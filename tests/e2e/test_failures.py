@@ -200,7 +200,7 @@ def test_an_interrupt_on_the_terminal(forge: Forge, tmp_path: Path) -> None:
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=20)
     assert "KeyboardInterrupt" in said
-    assert not processes(f"sleep 60{int(mark, 16) % 10**6:06d}")
+    until(lambda: not processes(f"sleep 60{int(mark, 16) % 10**6:06d}"), 10, "the step is still running")
 
 
 def test_a_cache_folder_with_an_odd_name(forge: Forge, tmp_path: Path) -> None:

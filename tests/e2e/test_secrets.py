@@ -203,7 +203,7 @@ def test_credentials_of_an_index(forge: Forge, index: tuple[str, str], tmp_path:
         "privatething", index_url=f"http://ann:{quote(password, safe='')}@{host}/simple"
     )
     made = type(forge)(forge.registry, forge.run_id, tmp_path)
-    made.environ["IMAGEBUILDER_CACHE_DIR"] = str(cache)
+    made.environ |= {"IMAGEBUILDER_CACHE_DIR": str(cache), "IMAGEBUILDER_NETWORK": "host"}
     with watching_arguments() as arguments:
         result = made.build_one(image)
     forge.pull(result.uri)
@@ -232,6 +232,7 @@ def test_an_index_of_the_site_is_no_part_of_the_image(forge: Forge, index: tuple
     made = type(forge)(forge.registry, forge.run_id, tmp_path)
     made.environ |= {
         "IMAGEBUILDER_CACHE_DIR": forge.environ["IMAGEBUILDER_CACHE_DIR"],
+        "IMAGEBUILDER_NETWORK": "host",
         "IMAGEBUILDER_INDEX_URL": f"http://ann:{quote(password, safe='')}@{host}/simple",
     }
     result = made.build_one(image)

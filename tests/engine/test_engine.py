@@ -232,7 +232,7 @@ def push_base(shop, name="base:1", user="worker", platform=LINUX_AMD64):
     config = {
         "os": platform.os,
         "architecture": platform.architecture,
-        "config": {"User": user} if user is not None else None,
+        "config": {"User": user},
     }
     manifest = {
         "schemaVersion": 2,

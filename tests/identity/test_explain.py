@@ -16,7 +16,6 @@ from imagebuilder.identity.labels import FILES, LAYERS, Recorded, from_labels, r
 from imagebuilder.identity.recipe import Recipe, recipe
 from imagebuilder.sources import Sources
 from imagebuilder.sources.read import read_materials
-from imagebuilder.spec.titles import base_title, layer_title
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,12 +30,8 @@ def recorded(image: Image, chosen: Recipe | None = None) -> Recorded:
     return record(image, identify(image, materials, chosen), materials)
 
 
-def titles(image: Image) -> tuple[str, ...]:
-    return (base_title(image.base), *map(layer_title, image.layers))
-
-
 def told(old: Image, new: Image) -> list[str]:
-    return explain(recorded(old), recorded(new), titles(old), titles(new))
+    return explain(recorded(old), recorded(new), old, new)
 
 
 @pytest.fixture
@@ -56,9 +51,7 @@ def test_a_changed_file(here):
     image = BASE.with_apt_packages("git").with_env_vars({"A": "1"}).with_source_folder("my_code", "/app")
     before = recorded(image)
     (here / "my_code/app/main.py").write_text("other")
-    assert explain(before, recorded(image), titles(image), titles(image)) == [
-        "layer 3, source folder ./my_code: app/main.py changed"
-    ]
+    assert explain(before, recorded(image), image, image) == ["layer 3, source folder ./my_code: app/main.py changed"]
 
 
 def test_added_and_removed_files(here):
@@ -67,7 +60,7 @@ def test_added_and_removed_files(here):
     (here / "my_code/app/old.py").unlink()
     (here / "my_code/new.py").write_text("new")
     (here / "my_code/app/main.py").chmod(0o755)
-    assert explain(before, recorded(image), titles(image), titles(image)) == [
+    assert explain(before, recorded(image), image, image) == [
         "layer 1, source folder ./my_code: app/main.py changed, app/old.py removed, new.py added"
     ]
 
@@ -77,25 +70,78 @@ def test_many_changed_files_are_counted(here):
     before = recorded(image)
     for number in range(9):
         (here / f"my_code/n{number}.py").write_text("new")
-    (line,) = explain(before, recorded(image), titles(image), titles(image))
+    (line,) = explain(before, recorded(image), image, image)
     assert line.endswith("n4.py added, and 4 more")
 
 
 def test_a_changed_destination(here):
     old, new = BASE.with_source_folder("my_code", "/a"), BASE.with_source_folder("my_code", "/b")
-    assert told(old, new) == ["layer 1, source folder ./my_code: its settings changed"]
+    assert told(old, new) == ['layer 1, source folder ./my_code: "/a" became "/b"']
+
+
+def test_a_place_relative_to_another_working_directory(here):
+    old, new = (BASE.with_workdir(path).with_source_folder("my_code", "code") for path in ("/a", "/b"))
+    assert told(old, new) == [
+        'layer 1, workdir /b: "/a" became "/b"',
+        "layer 2, source folder ./my_code: the working directory it is relative to changed",
+    ]
+
+
+def test_changed_files_and_settings_are_both_told(here):
+    old, new = BASE.with_source_folder("my_code", "/a"), BASE.with_source_folder("my_code", "/b")
+    before = recorded(old)
+    (here / "my_code/app/main.py").write_text("other")
+    assert explain(before, recorded(new), old, new) == [
+        'layer 1, source folder ./my_code: "/a" became "/b", app/main.py changed'
+    ]
 
 
 def test_a_changed_layer():
     assert told(BASE.with_pip_packages("a"), BASE.with_pip_packages("b")) == [
-        "layer 1, pip packages b: was pip packages a"
+        "layer 1, pip packages b: added b, removed a"
     ]
 
 
 def test_changed_options():
     assert told(BASE.with_pip_packages("a"), BASE.with_pip_packages("a", pre=True)) == [
-        "layer 1, pip packages a: its settings changed"
+        "layer 1, pip packages a: pre false became true"
     ]
+    old = BASE.with_pip_packages("a", index_url="https://me:secret@one.example/simple", secret_mounts="TOKEN")
+    new = BASE.with_pip_packages("a", index_url="https://me:secret@two.example/simple", extra_args="--no-deps -v")
+    (line,) = told(old, new)
+    assert line == (
+        "layer 1, pip packages a: index_url https://***@one.example/simple became https://***@two.example/simple, "
+        'extra_args none became ["--no-deps", "-v"], removed Secret(\'TOKEN\')'
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "old", "new", "words"),
+    [
+        (Image.with_env_vars, {"MODE": "fast"}, {"MODE": "slow"}, 'env vars MODE: MODE: "fast" became "slow"'),
+        (Image.with_env_vars, {"A": "1"}, {"B": "a b"}, 'env vars B: A removed, B="a b" added'),
+        (
+            Image.with_env_vars,
+            {"URL": "https://me:secret@host/a"},
+            {"URL": "https://me:other@host/b"},
+            'env vars URL: URL: "https://***@host/a" became "https://***@host/b"',
+        ),
+        (Image.with_env_vars, {"A": "x" * 200}, {"A": "é"}, f'env vars A: A: "{"x" * 77}…" became "é"'),
+        (Image.with_labels, {"a": "1"}, {"a": "2"}, 'labels a: a: "1" became "2"'),
+        (Image.with_pip_packages, ["numpy==1"], ["numpy==2", "pandas"], "numpy==1 became numpy==2, added pandas"),
+        (Image.with_pip_packages, ["a", "b"], ["b", "a"], "the order of the packages changed"),
+        (Image.with_apt_packages, ["git", "curl=1"], ["curl=2"], "curl=1 became curl=2, removed git"),
+        (Image.with_commands, ["make", "a"], ["make", "b"], '"a" became "b"'),
+        (Image.with_commands, ["make"], ["make", "b"], 'commands make (and 1 more): added "b"'),
+        (Image.with_entrypoint, ["a"], ["a", "b"], '["a"] became ["a", "b"]'),
+        (Image.with_workdir, "/a", "/b", 'workdir /b: "/a" became "/b"'),
+        (Image.with_user, "a", "b", 'name "a" became "b"'),
+    ],
+)
+def test_what_became_of_a_layers_settings(method, old, new, words):
+    (line,) = told(method(BASE, old), method(BASE, new))
+    assert line.startswith("layer 1, ")
+    assert line.endswith(words)
 
 
 def test_added_and_removed_layers():
@@ -145,7 +191,7 @@ def test_several_at_once():
     assert told(old, new) == [
         "platform: linux/amd64 became linux/arm64",
         "debian base with python 3.12: was debian base with python 3.11",
-        "layer 1, apt packages curl: was apt packages git",
+        "layer 1, apt packages curl: added curl, removed git",
     ]
 
 
@@ -160,12 +206,12 @@ def test_a_pushed_image_tells_by_its_labels_alone(here):
     pushed = from_labels(dict(to_labels(recorded(image))))
     (here / "my_code/app/main.py").write_text("other")
     changed = image.clone(python_version="3.12").with_pip_packages("a")
-    assert explain(pushed, recorded(changed), None, titles(changed)) == [
+    assert explain(pushed, recorded(changed), None, changed) == [
         "debian base with python 3.12: it changed",
         "layer 1, source folder ./my_code: app/main.py changed",
         "layer 2, pip packages a: added",
     ]
-    assert explain(recorded(changed), pushed, titles(changed)) == [
+    assert explain(recorded(changed), pushed, changed) == [
         "debian base: it changed",
         "layer 1, source folder: app/main.py changed",
         "layer 2, pip packages a: removed",
@@ -184,7 +230,7 @@ def test_too_many_files_leave_no_names_and_spoil_no_other_layer(here):
     assert [files is None for files in pushed.files] == [False, True, False, False]
     (folder / "file-7.txt").write_text("y")
     (here / "my_code/app/main.py").write_text("other")
-    assert explain(pushed, recorded(image), None, titles(image)) == [
+    assert explain(pushed, recorded(image), None, image) == [
         "layer 1, source folder ./many: changed (it has too many files to have their names recorded)",
         "layer 2, source folder ./my_code: app/main.py changed",
     ]

@@ -68,7 +68,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def image(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def image(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     store = tmp_path_factory.mktemp("store")
     opened = [WheelFile(path) for path in sorted(wheels.glob("*.whl"))]
     skeleton = write_skeleton(TARGET, store)
@@ -76,7 +76,9 @@ def image(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     compiler = Compiler(_interpreter(), store / "pyc")
     bytecode = assemble_bytecode(Plan.of(opened, TARGET), TARGET, store, compiler)
     source = entries_layer([TarEntry.file("app/main.py", b"print('main')\n")], store, what="source")
-    return _push(store, [skeleton, *layers, *bytecode, source])
+    ref = _push(store, [skeleton, *layers, *bytecode, source])
+    yield ref
+    subprocess.run(["docker", "image", "rm", ref], capture_output=True, check=False)
 
 
 def _interpreter() -> str:

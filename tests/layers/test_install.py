@@ -30,6 +30,7 @@ def test_everything_an_installer_makes(make_wheel: MakeWheel, store: Path) -> No
             "demo-1.0.data/headers/demo.h": b"#define X",
             "demo-1.0.data/data/share/man/demo.1": b".TH",
             "demo-1.0.data/data/lib64/demo.txt": b"64",
+            "demo-1.0.data/data/bin/data": b"#!python\n",
             f"{INFO}/entry_points.txt": b"[console_scripts]\nDemo = demo.cli:App.run [x]\n[gui_scripts]\nwin=demo:x\n",
         },
         modes={"demo/run.sh": 0o100755},
@@ -44,6 +45,7 @@ def test_everything_an_installer_makes(make_wheel: MakeWheel, store: Path) -> No
     }
     assert found["opt/venv/bin/tool"][1] == b"#!/opt/venv/bin/python -E\nprint(1)\n"
     assert found["opt/venv/bin/gui"][1] == b"#!/opt/venv/bin/python\nprint(1)\n"
+    assert found["opt/venv/bin/data"][1] == b"#!python\n"  # data is copied as it is
     assert found["opt/venv/bin/shell"][1] == b"#!/bin/sh\n"
     assert b"from demo.cli import App\n" in found["opt/venv/bin/Demo"][1]
     assert b"sys.exit(App.run())" in found["opt/venv/bin/Demo"][1]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from imagebuilder.layers import InstallTarget, LayerCache, WheelFile, assemble, layer_key
+from imagebuilder.layers import InstallTarget, LayerCache, WheelFile, assemble, layer_key, stack_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,13 +47,24 @@ def test_what_is_known_is_not_written_again(make_wheel: MakeWheel, store: Path, 
         assert any(blob.read_bytes())
 
 
+def test_a_known_stack_opens_no_wheel(make_wheel: MakeWheel, store: Path, tmp_path: Path) -> None:
+    cache = LayerCache(tmp_path / "cache")
+    wheels = [WheelFile(make_wheel(name=name)) for name in ("a", "b", "c")]
+    layers = assemble(wheels, InstallTarget(), store, cache=cache)
+    hashes = [wheel.sha256 for wheel in wheels[::-1]]
+    assert cache.get_stack(stack_key(hashes, InstallTarget(), budget=127)) == layers
+    assert cache.get_stack(stack_key(hashes, InstallTarget(), budget=100)) is None
+    assert cache.get_stack(stack_key(hashes[1:], InstallTarget(), budget=127)) is None
+    assert assemble(wheels, InstallTarget(), store, cache=cache) == layers
+
+
 @pytest.mark.parametrize("note", [b"", b"[]", b"null", b"{}", b'{"key": "other"}', b"\xff", b'{"digest": "../../x"}'])
 def test_damaged_notes_are_no_notes(make_wheel: MakeWheel, store: Path, tmp_path: Path, note: bytes) -> None:
     cache = LayerCache(tmp_path / "cache")
     layers = assemble([WheelFile(make_wheel())], InstallTarget(), store, cache=cache)
-    (path,) = (tmp_path / "cache").rglob("*.json")
-    path.write_bytes(note)
-    assert cache.get(path.stem) is None
+    for path in (tmp_path / "cache").rglob("*.json"):
+        path.write_bytes(note)
+        assert cache.get(path.stem) is None
     assert assemble([WheelFile(make_wheel())], InstallTarget(), store, cache=cache) == layers
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagebuilder.layers.pack import BIG, MOST_ALONE, Sized, pack
+from imagebuilder.layers.packing import BIG, MOST_ALONE, Sized, pack
 
 WHEELS = st.dictionaries(st.text("abcdefghij-", min_size=1, max_size=8), st.integers(1, 4 * BIG), max_size=150)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -12,13 +13,15 @@ import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
+    from typing import BinaryIO
 
 _VERSION = 1
-_TEXTS = ("etc/passwd", "etc/group", "etc/shadow", "etc/gshadow", "var/lib/dpkg/status", "lib/apk/db/installed")
+_TEXTS = ("etc/passwd", "etc/group", "var/lib/dpkg/status", "lib/apk/db/installed")
+_SKELETON = "etc/skel/"  # what a new home holds (useradd(8))
 _PYTHON = re.compile(r"python3\.(\d+)\Z")
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
@@ -64,7 +67,7 @@ class BaseTree:
         self._files: set[str] = set()
         self._texts: dict[str, str] = {}
 
-    def add_layer(self, stream: Iterable[bytes]) -> None:
+    def add_layer(self, stream: BinaryIO) -> None:  # noqa: C901, PLR0912 - one branch per kind of entry
         """Apply one uncompressed or gzip layer.
 
         Raises:
@@ -75,7 +78,7 @@ class BaseTree:
         added_folders: set[str] = set()
         gone: list[str] = []
         opaque: list[str] = []
-        with tarfile.open(fileobj=_Stream(iter(stream)), mode="r|*") as tar:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=_uncompressed(stream), mode="r|") as tar:
             for entry in tar:
                 path = posixpath.normpath(entry.name).lstrip("/")
                 folder, name = posixpath.split(path)
@@ -89,7 +92,7 @@ class BaseTree:
                     added_files[path] = entry.linkname
                 else:
                     added_files[path] = None
-                    if path in _TEXTS and entry.isreg():
+                    if entry.isreg() and (path in _TEXTS or path.startswith(_SKELETON)):
                         content = tar.extractfile(entry)
                         self._texts[path] = content.read().decode(errors="replace") if content else ""
         for path in opaque:
@@ -191,26 +194,10 @@ class FactsMemory:
         return self._folder / f"{digest.replace(':', '-')}.json"
 
 
-class _Stream(io.RawIOBase):
-    """Pieces as a file that tarfile reads."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        parts, wanted = [], size
-        while wanted:
-            piece = self._rest or next(self._pieces, b"")
-            if not piece:
-                break
-            taken, self._rest = (piece, b"") if wanted < 0 else (piece[:wanted], piece[wanted:])
-            parts.append(taken)
-            wanted -= len(taken) if wanted > 0 else 0
-        return b"".join(parts)
+def _uncompressed(stream: BinaryIO) -> BinaryIO:
+    # tarfile's own reading of compressed streams ends after the first gzip member.
+    buffered = io.BufferedReader(cast("io.RawIOBase", stream), 1 << 16)
+    return cast("BinaryIO", gzip.GzipFile(fileobj=buffered)) if buffered.peek(2)[:2] == b"\x1f\x8b" else buffered
 
 
 def _package_version(text: str, pattern: str) -> tuple[int, int] | None:

@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from imagebuilder.errors import SourceError
 from imagebuilder.layers.install import install
-from imagebuilder.layers.layer_cache import LayerCache, blob_is_there, layer_key
+from imagebuilder.layers.layer_cache import LayerCache, blob_is_there, layer_key, stack_key
 from imagebuilder.layers.merge import collisions, merge
-from imagebuilder.layers.pack import LAYER_LIMIT, Sized, pack
+from imagebuilder.layers.packing import LAYER_LIMIT, Sized, pack
 from imagebuilder.layers.writer import write_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from imagebuilder.layers.layer import Layer, TarEntry
     from imagebuilder.layers.target import InstallTarget
     from imagebuilder.layers.wheel import WheelFile
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 def assemble(
@@ -27,6 +30,7 @@ def assemble(
     target: InstallTarget,
     store_dir: str | os.PathLike[str],
     *,
+    plan: Plan | None = None,
     cache: LayerCache | None = None,
     budget: int = LAYER_LIMIT,
     workers: int | None = None,
@@ -35,13 +39,17 @@ def assemble(
 
     Where two wheels have one path with different contents they share a layer, and the one whose name sorts last wins:
     installers have no order that one could rely on. A layer that `cache` knows is not written again if its blob is
-    still in the store, whole.
+    still in the store, whole. `plan` is one that was made of the same wheels, target and budget.
 
     Raises:
         SourceError: a wheel is not what it says, two are of one project, or one's file is another's folder.
     """
-    plan = Plan.of(wheels, target, budget=budget)
     blobs = Path(store_dir) / "blobs" / "sha256"
+    whole = stack_key([wheel.sha256 for wheel in wheels], target, budget=budget) if cache else ""
+    known = cache.get_stack(whole) if cache else None
+    if known is not None and all(blob_is_there(blobs, layer) for layer in known):
+        return known
+    planned = plan or Plan.of(wheels, target, budget=budget)
 
     def layer(group: tuple[WheelFile, ...]) -> Layer:
         key = layer_key([wheel.sha256 for wheel in group], target) if cache else ""
@@ -49,13 +57,21 @@ def assemble(
         if found and blob_is_there(blobs, found):
             return found
         what = ", ".join(f"{wheel.name} {wheel.version}" for wheel in group)
-        made = write_layer(plan.entries(group), blobs, what=what, owner=target.owner, mtime=target.mtime)
+        made = write_layer(planned.entries(group), blobs, what=what, owner=target.owner, mtime=target.mtime)
         if cache:
             cache.put(key, made)
         return made
 
+    made = side_by_side(layer, planned.groups, workers)
+    if cache:
+        cache.put_stack(whole, made)
+    return made
+
+
+def side_by_side(work: Callable[[Item], Made], items: Sequence[Item], workers: int | None) -> list[Made]:
+    """What `work` makes of each item, in their order; the first failure keeps what has not begun from beginning."""
     with ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="layer") as pool:
-        made = [pool.submit(layer, group) for group in plan.groups]
+        made = [pool.submit(work, item) for item in items]
         try:
             return [future.result() for future in made]
         except BaseException:

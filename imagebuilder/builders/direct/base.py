@@ -1,0 +1,184 @@
+"""A base image of one platform: its manifest and config, and where its blobs are."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from imagebuilder.builders.direct.facts import BaseFacts, BaseTree, FactsMemory
+from imagebuilder.errors import RegistryError
+from imagebuilder.registry.manifest import Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from imagebuilder.registry.client import Client
+    from imagebuilder.registry.descriptor import Descriptor
+    from imagebuilder.registry.layout import OCILayout
+    from imagebuilder.registry.store import ContentStore
+    from imagebuilder.spec.platform import Platform
+    from imagebuilder.spec.reference import Reference
+
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Base:
+    """`name` is for people; `store` has the manifest's blobs, here or at a registry."""
+
+    name: str
+    manifest: Manifest
+    config: Mapping[str, Any] = field(repr=False)
+    store: ContentStore = field(repr=False)
+
+    @classmethod
+    def of(cls, name: str, manifest: Manifest, store: ContentStore) -> Base:
+        """Read the config of a manifest.
+
+        Raises:
+            RegistryError: it is no container image.
+        """
+        if manifest.config is None:
+            raise RegistryError(f"{name} is not a container image")
+        with store.open(manifest.config.digest) as blob:
+            return cls(name, manifest, json.load(blob), store)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment of its config."""
+        listed = (self.config.get("config") or {}).get("Env") or []
+        return dict(item.split("=", 1) for item in listed if "=" in item)
+
+
+class Bases:
+    """Reads bases of registries, each once; facts are remembered under `memory` by digest."""
+
+    def __init__(self, client: Client, memory: FactsMemory) -> None:
+        self._client = client
+        self._memory = memory
+        self._bases: dict[tuple[Reference, Platform], Base] = {}
+        self._facts: dict[str, BaseFacts] = {}
+        self._lock = threading.RLock()
+
+    def base(self, reference: Reference, platform: Platform) -> Base:
+        """The base for a platform.
+
+        Raises:
+            RegistryError: the registry could not say, or has none for the platform.
+        """
+        with self._lock:
+            key = (reference, platform)
+            if key not in self._bases:
+                self._bases[key] = self._read(reference, platform)
+            return self._bases[key]
+
+    def facts(self, base: Base) -> BaseFacts:
+        """What is in it; its layers are read through once per digest and machine.
+
+        Raises:
+            RegistryError: a layer could not be sent, or is of a kind this Python does not read.
+        """
+        with self._lock:
+            digest = base.manifest.digest
+            if digest not in self._facts:
+                found = self._memory.recall(digest)
+                if found is None:
+                    found = _explore(base)
+                    self._memory.remember(digest, found)
+                self._facts[digest] = found
+            return self._facts[digest]
+
+    def _read(self, reference: Reference, platform: Platform) -> Base:
+        manifest = self._client.manifest(reference)
+        if manifest.is_index:
+            child = next((child for child in manifest.images if child.platform == platform), None)
+            if child is None:
+                has = ", ".join(map(str, manifest.platforms))
+                raise RegistryError(f"{reference.familiar} has no {platform} (it has {has})")
+            manifest = self._client.manifest(reference.with_digest(child.digest))
+        elif (found := self._client.platform_of(reference, manifest)) != platform:
+            raise RegistryError(f"{reference.familiar} is for {found}, not {platform}")
+        return Base.of(reference.familiar, manifest, RemoteStore(self._client, reference, manifest))
+
+
+def local_bases(store: ContentStore, root: Descriptor, name: str, platforms: Sequence[Platform]) -> list[Base]:
+    """The bases of an image that was made here, in the order of the platforms."""
+    with store.open(root.digest) as blob:
+        manifest = Manifest.of(blob.read(), root.media_type)
+    if not manifest.is_index:
+        return [Base.of(name, manifest, store)]
+    children = {child.platform: child for child in manifest.images}
+    bases = []
+    for platform in platforms:
+        child = children[platform]
+        with store.open(child.digest) as blob:
+            bases.append(Base.of(name, Manifest.of(blob.read(), child.media_type), store))
+    return bases
+
+
+class RemoteStore:
+    """The blobs of a manifest at a registry, streamed and verified as they are read."""
+
+    def __init__(self, client: Client, reference: Reference, manifest: Manifest) -> None:
+        self._client = client
+        self._reference = reference
+        self._blobs = {blob.digest: blob for blob in manifest.blobs}
+
+    def open(self, digest: str) -> BinaryIO:
+        """A new stream of the content."""
+        return io.BufferedReader(_Pieces(self._client.stream_blob(self._reference, self._blobs[digest])), _PIECE)
+
+    def size(self, digest: str) -> int:
+        """Its length in bytes."""
+        return self._blobs[digest].size
+
+
+class LayeredStore:
+    """What was made here, and what the bases have: their blobs are fetched only where the target lacks them."""
+
+    def __init__(self, own: OCILayout, bases: Sequence[Base]) -> None:
+        self._own = own
+        self._below = {blob.digest: base.store for base in bases for blob in base.manifest.blobs}
+
+    def open(self, digest: str) -> BinaryIO:
+        """A new stream of the content."""
+        return self._holder(digest).open(digest)
+
+    def size(self, digest: str) -> int:
+        """Its length in bytes."""
+        return self._holder(digest).size(digest)
+
+    def _holder(self, digest: str) -> ContentStore:
+        return self._own if self._own.path(digest).exists() else self._below.get(digest, self._own)
+
+
+class _Pieces(io.RawIOBase):
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._rest:
+            self._rest = memoryview(next(self._pieces, b""))
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+def _explore(base: Base) -> BaseFacts:
+    tree = BaseTree()
+    for layer in base.manifest.layers:
+        try:
+            with base.store.open(layer.digest) as stream:
+                tree.add_layer(stream)
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise RegistryError(f"layer {layer.digest} of {base.name} cannot be read here: {error}") from error
+    return tree.facts(base.environ)
