@@ -41,14 +41,14 @@ class Site:
     def script(self) -> str:
         """Shell that exports the settings at the start of a step; empty where there are none."""
         settings: dict[str, str] = {}
-        if self.ca_bundle is not None:
-            settings.update(dict.fromkeys(_CA_VARIABLES, CA_FILE))
+        ca = "".join(f"  export {name}={CA_FILE}\n" for name in _CA_VARIABLES)
+        guarded = f"if [ -r {CA_FILE} ]; then\n{ca}fi\n" if self.ca_bundle is not None else ""
         if self.index_url is not None:
             settings["UV_DEFAULT_INDEX"] = settings["PIP_INDEX_URL"] = with_credentials(self.index_url)
         if self.extra_index_urls:
             urls = " ".join(with_credentials(index) for index in self.extra_index_urls)
             settings["UV_INDEX"] = settings["PIP_EXTRA_INDEX_URL"] = urls
-        return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items())
+        return guarded + "".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items())
 
     @property
     def secret_values(self) -> tuple[str, ...]:

@@ -13,14 +13,14 @@ from imagebuilder.builders.events import Finished
 from imagebuilder.builders.events import Warning as BuildWarning
 from imagebuilder.cli import options
 from imagebuilder.cli.document import print_document, require_folder, require_writable, write_document
-from imagebuilder.cli.progress import VIEWS, make_view, parts_of
+from imagebuilder.cli.progress import VIEWS, View, make_view, parts_of
 from imagebuilder.cli.specs import Found, find_images, image_name, is_plain, published_at
 from imagebuilder.config import Config, load
 from imagebuilder.errors import SpecError
 from imagebuilder.spec.publication import DEFAULT_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from imagebuilder.builders.events import BuildEvent
     from imagebuilder.engine import Result
@@ -62,7 +62,7 @@ def _place(_ctx: click.Context, param: click.Parameter, value: str | None) -> tu
     callback=_place,
     help="Write a folder or a file instead of pushing.",
 )
-@click.option("--builder", metavar="NAME", help="Build on this buildx builder.")
+@click.option("--builder", metavar="NAME", help="Build with auto, direct, buildkit, or on this buildx builder.")
 @click.option("--force", is_flag=True, help="Build images that exist too.")
 @click.option("--no-cache", is_flag=True, help="Run every step, whatever the builder remembers.")
 @click.option("--dry-run", is_flag=True, help="Say what would be built; registries may be asked, nothing is run.")
@@ -114,10 +114,7 @@ def command(
     """
     if sum((bool(push), into_docker, output is not None)) > 1:
         raise click.UsageError("--push, --load and --output exclude each other")
-    if metadata_file is not None:
-        require_writable(metadata_file)
-    if output is not None:
-        _require_place(*output)
+    _require_places(output, metadata_file)
     flags = {
         "registry": registry, "builder": builder, "secrets": secrets, "on_unknown": on_unknown,
         "cache_from": cache_from, "cache_to": cache_to, "parallel": parallel,
@@ -140,16 +137,12 @@ def command(
     )
     target = _target(config, into_docker, output, len(images))
     view = make_view(progress, sys.stderr, parts_of(images))
-
-    def show(event: BuildEvent) -> None:
-        # What is there already is what a dry run prints; machines that read events get them all.
-        if not (dry_run and progress != "json" and isinstance(event, Finished)):
-            view(event)
-
     with view:
         for warning in [] if names else _nameless(found):
             view(warning)
-        results = run_build(config, images, chosen, push=push, output=target, on_event=show)
+        # What is there already is what a dry run prints; machines that read events get them all.
+        shown = _without_finished(view) if dry_run and progress != "json" else view
+        results = run_build(config, images, chosen, push=push, output=target, on_event=shown)
     document = {
         "images": [
             _document(result, image_name(image), dry_run) for (_, image), result in zip(images, results, strict=True)
@@ -159,21 +152,31 @@ def command(
         write_document(metadata_file, document)
     if as_json:
         print_document(document)
-    else:
-        for result in results:
-            click.echo(_line(result, dry_run))
-        if progress not in ("quiet", "json") and not dry_run:
-            here = _local(config, push, images, results) if target is None else target
-            if here is not None:
-                click.echo(_where(here, specs, push, chosen=target is not None), err=True)
+        return 0
+    for result in results:
+        click.echo(_line(result, dry_run))
+    if progress not in ("quiet", "json") and not dry_run:
+        here = _local(config, push, images, results) if target is None else target
+        if here is not None:
+            click.echo(_where(here, specs, push, chosen=target is not None), err=True)
     return 0
 
 
-def _require_place(kind: str, path: Path) -> None:
-    if kind == "oci":
-        require_folder(path)
-    else:
-        require_writable(path, "image.tar")
+def _without_finished(view: View) -> Callable[[BuildEvent], None]:
+    return lambda event: None if isinstance(event, Finished) else view(event)
+
+
+def _require_places(output: tuple[str, Path] | None, metadata_file: Path | None) -> None:
+    """Refuse what could not be written in the end, before anything is built."""
+    if metadata_file is not None:
+        require_writable(metadata_file)
+    match output:
+        case ("oci", path):
+            require_folder(path)
+        case (_, path):
+            require_writable(path, "image.tar")
+        case None:
+            pass
 
 
 def _nameless(found: Sequence[Found]) -> list[BuildWarning]:
@@ -183,7 +186,7 @@ def _nameless(found: Sequence[Found]) -> list[BuildWarning]:
     return [
         BuildWarning(
             item.title,
-            f"it has no name and is published as {DEFAULT_NAME}:IDENTIFIER; give it one with name=..., or, if it is only "
+            f"it has no name and becomes {DEFAULT_NAME}:IDENTIFIER; give it one with name=..., or, where it is only "
             f"a part of others, call the variable _{item.variables[0]}",
         )
         for item in found

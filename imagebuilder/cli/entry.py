@@ -56,6 +56,8 @@ def _run(arguments: list[str]) -> int:
 
     try:
         code = commands.main(arguments, prog_name="imagebuild", standalone_mode=False)
+    except SystemExit:
+        raise BrokenPipeError from None  # not standalone, click exits by itself for a closed pipe alone
     except click.Abort:
         raise KeyboardInterrupt from None
     except click.UsageError as error:

@@ -8,7 +8,7 @@ import platform
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +17,7 @@ from shutil import which
 from typing import TYPE_CHECKING
 
 from imagebuilder.cli.units import size
+from imagebuilder.config import KINDS
 from imagebuilder.errors import ImageBuilderError
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ class Health:
 
 def checks(config: Config, registries: Sequence[str]) -> list[Callable[[], list[Health]]]:
     """Everything there is to look at, in the order in which it is told."""
-    asked = dict.fromkeys([*([config.registry] if config.registry else []), *config.registries, *registries])
+    # A host that only has mirrors is nowhere named as a place to push to or pull from.
+    configured = [name for name, settings in config.registries.items() if settings.keys() - {"mirrors"}]
+    named = dict.fromkeys([*([config.registry] if config.registry else []), *configured, *registries])
+    mirrors = {found: name for name, settings in config.registries.items() for found in settings.get("mirrors", ())}
     return [
         python,
         extras,
@@ -60,7 +64,8 @@ def checks(config: Config, registries: Sequence[str]) -> list[Callable[[], list[
         partial(cache, config),
         partial(ca_bundle, config),
         partial(credentials, config),
-        *(partial(registry, config, name) for name in asked),
+        *(partial(registry, config, name) for name in named),
+        *(partial(mirror, config, found, name) for found, name in mirrors.items() if found not in named),
     ]
 
 
@@ -112,22 +117,30 @@ def _engine(config: Config) -> list[Health]:
         why = (
             str(errors[0]) if isinstance(errors, list) and errors else said.strip() or f"docker info ended with {code}"
         )
-        hint = "start Docker, point DOCKER_HOST at one, or name a remote builder with --builder"
-        state = State.WARNING if config.builder else State.PROBLEM
+        hint = (
+            "systemctl start docker, or export DOCKER_HOST=unix:///PATH/docker.sock where one runs, "
+            "or --builder NAME for one of docker buildx ls"
+        )
+        # What is only files needs no engine, and a buildx builder may be elsewhere.
+        state = State.PROBLEM if config.builder in ("auto", "buildkit") else State.WARNING
         engine = Health("engine", state, f"no Docker answers: {_one_line(why)}", hint)
     return [engine, *_builder(config, info)]
 
 
 def _builder(config: Config, info: dict[str, object]) -> list[Health]:
-    code, said = _run(config, "buildx", "inspect", *([config.builder] if config.builder else []))
+    named = config.builder not in KINDS
+    told = not named and not info.get("ServerVersion")  # by the engine's line
+    code, said = _run(config, "buildx", "inspect", *([config.builder] if named else []))
     if code != 0:
-        if not config.builder and not info.get("ServerVersion"):
-            return []  # the engine's line says it
+        if told:
+            return []
         return [Health("builder", State.PROBLEM, _one_line(said), "docker buildx ls lists the builders")]
     fields = dict(re.findall(r"^(Name|Driver|Status|Platforms|Error): +(.+)$", said, re.MULTILINE))
     name = re.search(r"^Name: +(\S+)", said, re.MULTILINE)
     found = f"{name[1] if name else 'default'} ({fields.get('Driver', 'unknown driver')})"
     if fields.get("Error"):
+        if told and fields.get("Driver", "").strip() in ("", "docker"):
+            return []
         return [
             Health(
                 "builder",
@@ -227,6 +240,19 @@ def registry(config: Config, name: str) -> list[Health]:
     if verdict.denied:
         return [Health(what, State.WARNING, f"answers, and denies: {verdict.reason}", verdict.hint)]
     return [Health(what, State.PROBLEM, verdict.reason, verdict.hint)]
+
+
+def mirror(config: Config, name: str, of: str) -> list[Health]:
+    """Whether a mirror answers; where it does not, the registry it stands for is asked instead."""
+    return [
+        replace(
+            item,
+            what=f"mirror {name}",
+            state=State.WARNING if item.state is State.PROBLEM else item.state,
+            found=f"{item.found}, for {of}" if item.state is State.OK else item.found,
+        )
+        for item in registry(config, name)
+    ]
 
 
 def _run(config: Config, *args: str) -> tuple[int, str]:

@@ -161,8 +161,8 @@ class Live:
             left = total - self._done
             images = "1 image" if left == 1 else f"{left} images"
             # The first word about any image comes after the registries have answered for all.
-            doing = "waiting for BuildKit to begin" if self._done else "reading sources and asking the registry for"
-            lines.append(_fit(f"{spinner} ", "cyan", f"{doing} {images}", seconds(now - self._began), width))
+            doing = f"waiting for BuildKit: {images}" if self._done else f"identifying {images}, asking registries"
+            lines.append(_fit(f"{spinner} ", "cyan", doing, seconds(now - self._began), width))
         column = self._column()
         for name, row in rows:
             title = _cut(name, column)

@@ -13,14 +13,17 @@ from imagebuilder.cli import options
 from imagebuilder.cli.specs import find_images, published_at
 from imagebuilder.config import Config, load
 from imagebuilder.errors import ConfigError, SpecError
+from imagebuilder.spec.credential import mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from imagebuilder.builders.site import Site
     from imagebuilder.identity.identified import Identified
     from imagebuilder.plan.ops import DockerfilePlan, Plan
 
 MARKER = ".imagebuild-render"  # a folder that holds it is ours to write anew
+SITE_SCRIPT = ".imagebuild-site.sh"  # what steps get from the site; no layer takes it
 _MARK = "Written by `imagebuild render`, which writes this folder anew.\n"
 
 
@@ -45,7 +48,8 @@ def command(specs: tuple[Path, ...], names: tuple[str, ...], platform: tuple[str
     plans = _plans(config, items)
     if output is None:
         for item, plan in zip(items, plans, strict=True):
-            click.echo((f"# image: {item.title}\n" if len(items) > 1 else "") + _dockerfile(plan).rstrip("\n"))
+            text = _dockerfile(plan, config.make_site())
+            click.echo((f"# image: {item.title}\n" if len(items) > 1 else "") + text.rstrip("\n"))
         return 0
     folders = [output] if len(items) == 1 else [output / _folder_name(item) for item in items]
     for folder in (output, *folders):
@@ -67,12 +71,12 @@ def _plans(config: Config, items: Sequence[Identified]) -> list[Plan | Dockerfil
         return [engine.plan(item) for item in items]
 
 
-def _dockerfile(plan: Plan | DockerfilePlan) -> str:
+def _dockerfile(plan: Plan | DockerfilePlan, site: Site) -> str:
     from imagebuilder.plan.ops import Plan
     from imagebuilder.plan.render import render
 
     if isinstance(plan, Plan):
-        return render(plan).dockerfile
+        return render(plan, site=bool(site.script), ca=site.ca_bundle is not None).dockerfile
     import tempfile
 
     from imagebuilder.sources.material import Material
@@ -89,19 +93,39 @@ def _write(config: Config, item: Identified, plan: Plan | DockerfilePlan, folder
     from imagebuilder.plan.secrets import needs
 
     _make_empty(folder)
+    site, flags = config.make_site(), []
     where = shlex.quote(str(folder))
     if isinstance(plan, DockerfilePlan):
         dockerfile, context = write_dockerfile_context(plan, folder)
         places = f"--file {shlex.quote(str(dockerfile))} {shlex.quote(str(context))}"
     else:
-        write_context(plan, folder, item.image.platforms, Tools(config.cache_dir, config.environ))
+        tools = Tools(config.cache_dir, config.environ)
+        rendered = write_context(
+            plan, folder, item.image.platforms, tools, site=bool(site.script), ca=site.ca_bundle is not None
+        )
+        flags = _site_flags(site, rendered.dockerfile, folder)
         places = where
     words = ["docker buildx build", f"--tag {item.uri}"]
     words += [f"--secret id={name},src=FILE" for name in needs(item.image)]
-    network = config.make_site().network
-    words += [f"--network {shlex.quote(network)}"] if network else []
+    words += [*flags, *(f"--build-arg {name}" for name, _ in site.proxies)]
+    words += [f"--network {shlex.quote(site.network)}"] if site.network else []
     words += [f"--platform {','.join(map(str, item.image.platforms))}"] if len(item.image.platforms) > 1 else []
     click.echo(f"{item.title}: written to {folder}; to build it: {' '.join(words)} {places}", err=True)
+    if site.secret_values and any(SITE_SCRIPT in flag for flag in flags):
+        click.echo(f"{item.title}: put the index's login in the place of *** in {folder / SITE_SCRIPT}", err=True)
+
+
+def _site_flags(site: Site, dockerfile: str, folder: Path) -> list[str]:
+    """The flags for what a Dockerfile mounts of the site; writes the file that one of them names, without logins."""
+    from imagebuilder.plan.render import CA_SECRET, SITE_SECRET
+
+    flags = []
+    if site.script and f"id={SITE_SECRET}" in dockerfile:
+        (folder / SITE_SCRIPT).write_text(mask(site.script))
+        flags.append(f"--secret id={SITE_SECRET},src={shlex.quote(str(folder / SITE_SCRIPT))}")
+    if site.ca_bundle is not None and f"id={CA_SECRET}" in dockerfile:
+        flags.append(f"--secret id={CA_SECRET},src={shlex.quote(site.ca_bundle)}")
+    return flags
 
 
 def _require_ours(folder: Path, may_hold: Sequence[str]) -> None:

@@ -152,15 +152,14 @@ class _Renderer:
         if op.cache is not None:
             sharing = (("sharing", "locked"),) if op.cache == "apt" else ()
             mounts.append((("type", "cache"), ("id", f"imagebuilder-{op.cache}"), ("target", CACHE_DIR), *sharing))
-        secrets = [(mounted.id, mounted.target) for mounted in op.secrets]
-        if self.site and op.network:
-            secrets.append((SITE_SECRET, SITE_FILE))
-        if self.ca and op.network:
-            secrets.append((CA_SECRET, CA_FILE))
-        for name, target in secrets:
-            mounts.append(
-                (("type", "secret"), ("id", name), ("target", target), ("mode", "0444"), ("required", "true"))
-            )
+        for mounted in op.secrets:
+            options = (("type", "secret"), ("id", mounted.id), ("target", mounted.target), ("mode", "0444"))
+            mounts.append((*options, ("required", "true")))
+        # What a site adds is not part of the image: a build without it is as good, where it can reach the network.
+        site = ((self.site, SITE_SECRET, SITE_FILE), (self.ca, CA_SECRET, CA_FILE))
+        for wanted, name, target in site:
+            if wanted and op.network:
+                mounts.append((("type", "secret"), ("id", name), ("target", target), ("mode", "0444")))
         script = render_template(
             "steps/entry.sh.j2",
             body=render_template(

@@ -117,7 +117,7 @@ class Client:
         for _ in range(fetch.DOWNLOADS):
             try:
                 return b"".join(self.stream_blob(ref, descriptor))
-            except (VerificationError, OSError) as error:  # noqa: PERF203 - two rounds
+            except (VerificationError, OSError) as error:
                 failure = error
         raise RegistryError(f"reading {descriptor.digest} of {ref.name} failed: {failure}") from failure
 
@@ -173,7 +173,7 @@ class Client:
             DeniedError: we may not mount from there.
             RegistryError: the registry could not.
         """
-        from imagebuilder.registry import upload  # noqa: PLC0415 - checks do not pay for pushes
+        from imagebuilder.registry import upload
 
         return upload.mount(self.session, ref, digest, source)
 
@@ -192,7 +192,7 @@ class Client:
             PushError: the source is not what its descriptor promises, or the registry refuses it.
             RegistryError: the registry could not.
         """
-        from imagebuilder.registry import upload  # noqa: PLC0415 - checks do not pay for pushes
+        from imagebuilder.registry import upload
 
         upload.upload(self.session, ref, descriptor, source, progress=progress, begun=begun)
 
@@ -203,7 +203,7 @@ class Client:
             PushError: the registry refuses it.
             RegistryError: the registry could not.
         """
-        from imagebuilder.registry import manifest_put  # noqa: PLC0415 - checks do not pay for pushes
+        from imagebuilder.registry import manifest_put
 
         return manifest_put.put_manifest(self, ref, raw, media_type)
 
@@ -213,7 +213,7 @@ class Client:
         Raises:
             RegistryError: the registry could not say.
         """
-        from imagebuilder.registry import upload  # noqa: PLC0415 - checks do not pay for pushes
+        from imagebuilder.registry import upload
 
         return upload.can_push(self.session, ref)
 

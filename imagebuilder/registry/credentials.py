@@ -107,7 +107,7 @@ def run_helper(helper: Helper, environ: Mapping[str, str]) -> Credential | None:
     Raises:
         RegistryError: the helper is missing or failed. The message never holds its standard output.
     """
-    import subprocess  # noqa: PLC0415 - anonymous checks do not pay for it
+    import subprocess
 
     program = f"docker-credential-{helper.name}"
     told = f"{helper.source} names the credential helper {program} for {helper.server}"

@@ -104,7 +104,7 @@ class Dialer:
 
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:
-            from imagebuilder.registry.tls import context_for  # noqa: PLC0415 - plain http does not pay for it
+            from imagebuilder.registry.tls import context_for
 
             self._context = context_for(self._settings, self._origin.authority)
         return self._context

@@ -89,7 +89,7 @@ def _matches(entry: str, origin: Origin) -> bool:
 
 
 def _in_range(entry: str, host: str) -> bool:
-    import ipaddress  # noqa: PLC0415 - costs 5 ms and is seldom needed
+    import ipaddress
 
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
@@ -98,7 +98,7 @@ def _in_range(entry: str, host: str) -> bool:
 
 
 def _basic(user: str) -> str:
-    from base64 import b64encode  # noqa: PLC0415 - seldom needed
-    from urllib.parse import unquote_to_bytes  # noqa: PLC0415 - seldom needed
+    from base64 import b64encode
+    from urllib.parse import unquote_to_bytes
 
     return f"Basic {b64encode(unquote_to_bytes(user)).decode()}"

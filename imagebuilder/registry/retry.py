@@ -87,7 +87,7 @@ def _go_seconds(part: str) -> float:
 
 
 def _until_date(value: str, now: float) -> float | None:
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - costs 14 ms and is seldom needed
+    from email.utils import parsedate_to_datetime
 
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - now)

@@ -137,7 +137,7 @@ class Session:
 
     def _authorization(self) -> Authorizer:
         """Made when a registry first refuses: anonymous requests need nothing of it."""
-        from imagebuilder.registry.authorizer import Authorizer  # noqa: PLC0415 - see above
+        from imagebuilder.registry.authorizer import Authorizer
 
         with self._lock:
             if self._authorizer is None:

@@ -19,7 +19,7 @@ def context_for(settings: RegistrySettings, registry: str) -> ssl.SSLContext:
     Raises:
         ConfigError: a certificate file is missing or broken.
     """
-    import ssl  # noqa: PLC0415 - a check over plain HTTP does not pay for it
+    import ssl
 
     bundle = settings.ca_bundle
     own = settings.host(registry).ca_bundle

@@ -80,7 +80,7 @@ def hash_files(paths: Sequence[str], sizes: Sequence[int]) -> Iterator[Content |
     if len(large) < 2:
         yield from map(hash_file, paths)
         return
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - costs more than reading a small folder
+    from concurrent.futures import ThreadPoolExecutor
 
     pool = ThreadPoolExecutor(os.cpu_count())
     try:

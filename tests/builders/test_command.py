@@ -119,8 +119,12 @@ def test_the_script_of_a_site_is_shell(tmp_path):
         index_url=Index("https://host/simple", Credential("a@b", password)),
         extra_index_urls=(Index("https://one/"), Index("https://two/", Credential("u", "p"))),
     )
+    # The bundle is mounted where the script says; here it lies elsewhere.
+    bundle = tmp_path / "ca.crt"
+    bundle.touch()
+    script = site.script.replace("/run/imagebuilder/ca-certificates.crt", str(bundle))
     out = subprocess.run(
-        ["/bin/sh", "-c", f"set -eu\n{site.script}\nenv -0"],
+        ["/bin/sh", "-c", f"set -eu\n{script}\nenv -0"],
         capture_output=True,
         check=True,
         env={"PATH": os.environ["PATH"]},
@@ -128,7 +132,7 @@ def test_the_script_of_a_site_is_shell(tmp_path):
     found = dict(line.partition("=")[::2] for line in out.split("\0") if line)
     assert found["UV_DEFAULT_INDEX"] == f"https://a%40b:{quote(password, safe='')}@host/simple"
     assert found["UV_INDEX"] == found["PIP_EXTRA_INDEX_URL"] == "https://one/ https://u:p@two/"
-    assert found["SSL_CERT_FILE"] == found["PIP_CERT"] == "/run/imagebuilder/ca-certificates.crt"
+    assert found["SSL_CERT_FILE"] == found["PIP_CERT"] == str(bundle)
     assert Site().script == ""
     assert set(site.secret_values) == {password, "p"}
 

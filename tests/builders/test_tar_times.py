@@ -57,7 +57,7 @@ def write(items, kind) -> bytes:
         for info, content in items:
             try:
                 tar.addfile(info, io.BytesIO(content))
-            except (ValueError, UnicodeEncodeError):  # noqa: PERF203
+            except (ValueError, UnicodeEncodeError):
                 continue  # this format cannot say it
     return target.getvalue()
 

@@ -110,6 +110,7 @@ def push_image() -> Callable[..., str]:
 def builder(monkeypatch: pytest.MonkeyPatch) -> FakeBuilder:
     """Builds in no time, in place of BuildKit."""
     fake = FakeBuilder()
+    monkeypatch.setenv("IMAGEBUILDER_BUILDER", "buildkit")
     monkeypatch.setattr(
         "imagebuilder.builders.buildkit.BuildKitBuilder.build",
         lambda _self, request, emit, cancel: fake.build(request, emit, cancel),

@@ -45,9 +45,9 @@ def test_the_document(project, registry, builder, spec):
     ended = project.run("build", spec, "--json", "--metadata-file", "out.json", "--name", "web")
     (image,) = ended.json["images"]
     assert set(image) == {
-        "name", "uri", "identifier", "digest", "platforms", "built", "pushed", "bytes_uploaded", "seconds",
+        "name", "image", "uri", "identifier", "digest", "platforms", "built", "pushed", "bytes_uploaded", "seconds",
     }  # fmt: skip
-    assert (image["name"], image["built"], image["pushed"]) == ("web", True, True)
+    assert (image["name"], image["image"], image["built"], image["pushed"]) == ("web", "web", True, True)
     assert image["bytes_uploaded"] > 0
     assert json.loads((project.folder / "out.json").read_text()) == ended.json
     assert [path.name for path in project.folder.iterdir() if "out.json" in path.name] == ["out.json"]
@@ -61,6 +61,7 @@ def test_a_dry_run_runs_nothing(project, registry, builder, spec):
     ended = project.run("build", spec, "--dry-run")
     assert [line.split()[:2] for line in ended.out.splitlines()] != []
     assert [line[:13] for line in ended.out.splitlines()] == ["exists       ", "would build  "]
+    assert ended.err == ""  # it was said
     document = project.run("build", spec, "--dry-run", "--json").json
     assert [image["would_build"] for image in document["images"]] == [False, True]
     assert (tags(registry), len(registry.requests("POST")), len(builder.requests)) == (before, seen, 1)
@@ -156,6 +157,28 @@ def test_outputs(project, builder, spec):
     assert (ended.code, "an archive holds one image, and there are 2" in ended.err) == (2, True)
     assert project.run("build", spec, "--output", "docker-archive:image.tar", "--name", "web").code == 0
     assert (project.folder / "image.tar").is_file()
+    ended = project.run(
+        "build",
+        spec,
+        "--output",
+        "docker-archive:new/folder/image.tar",
+        "--name",
+        "web",
+        "--metadata-file",
+        "new/er/out.json",
+    )
+    assert (ended.code, ended.err.splitlines()[-1]) == (0, "written to ./new/folder/image.tar")
+    assert (project.folder / "new/er/out.json").is_file()
+
+
+def test_an_output_that_cannot_be_written_fails_before_anything_is_built(project, builder, spec):
+    project.write("file", "x")
+    for output in ("oci:file", "oci:file/below", "docker-archive:file/image.tar", "docker-archive:."):
+        ended = project.run("build", spec, "--name", "web", "--output", output)
+        assert (ended.code, "cannot be written" in ended.err, "hint: " in ended.err) == (2, True, True)
+    assert builder.requests == []
+    assert project.run("build", spec, "--name", "web", "--output", "oci:new/layout", "--dry-run").code == 0
+    assert not (project.folder / "new").exists()
 
 
 def test_progress_as_json_is_on_standard_error(project, builder, spec):
@@ -169,3 +192,32 @@ def test_progress_as_json_is_on_standard_error(project, builder, spec):
 def test_quiet_prints_the_uris_alone(project, builder, spec):
     ended = project.run("build", spec, "--progress", "quiet")
     assert (len(ended.out.splitlines()), ended.err) == (2, "")
+
+
+def test_images_that_are_not_pushed_say_where_they_are(project, registry, builder):
+    spec = project.spec("image = Image.from_debian_base('3.11', name='web')")
+    ended = project.run("build", spec, "--no-push", "--registry", registry.host)
+    assert ended.code == 0
+    assert ended.out.startswith(f"{registry.host}/web:")
+    assert ended.err.endswith("\nwritten to ./images, not pushed\n")
+    assert tags(registry) == []
+    assert project.run("build", spec, "--output", "oci:layout").err.endswith("\nwritten to ./layout\n")
+    assert "written to" not in project.run("build", spec, "--registry", registry.host).err
+
+
+def test_an_image_without_a_name_beside_named_ones_is_warned_of(project, registry, builder):
+    spec = project.spec(
+        "base = Image.from_debian_base('3.11')\n"
+        "_part = base.with_workdir('/x')\n"
+        f"web = base.clone(name='web', registry='{registry.host}')\n"
+    )
+    ended = project.run("build", spec, "--dry-run")
+    assert ended.err == (
+        "base  warning: it has no name and becomes image:IDENTIFIER; give it one with name=..., "
+        "or, where it is only a part of others, call the variable _base\n"
+    )
+    assert project.run("build", spec, "--dry-run", "--name", "base").err == ""
+    alone = project.spec("base = Image.from_debian_base('3.11')\n", "alone.py")
+    assert project.run("build", alone, "--dry-run").err == ""
+    documents = project.run("build", spec, "--dry-run", "--json").json["images"]
+    assert [(item["name"], item["image"]) for item in documents] == [("base", "image"), ("web", "web")]

@@ -97,3 +97,47 @@ def test_a_registry_that_does_not_answer(project, docker):
     ended = project.run("doctor", "--registry", "localhost:1", "--json")
     assert ended.code == 3
     assert states(ended)["registry localhost:1"] == "problem"
+
+
+def test_one_line_says_that_no_engine_answers(project, docker):
+    """What docker and buildx say where no engine is; the driver is one space."""
+    docker(
+        """#!/bin/sh
+case "$1 $2" in
+  "buildx version") echo "github.com/docker/buildx v0.16.2 abc" ;;
+  "buildx inspect") printf 'Name:          default\\nDriver:        \\nError:         Cannot connect to it\\n' ;;
+  "info --format") echo '{"ServerErrors": ["Cannot connect to it"]}'; exit 1 ;;
+esac
+"""
+    )
+    ended = project.run("doctor")
+    assert ended.code == 3
+    assert ended.out.count("Cannot connect") == 1
+    assert "✗ engine         no Docker answers: Cannot connect to it\n" in ended.out
+    assert "-> systemctl start docker, or export DOCKER_HOST=" in ended.out
+
+
+def test_a_host_that_only_has_mirrors_is_asked_through_them(project, docker, registry, monkeypatch):
+    monkeypatch.setenv("IMAGEBUILDER_MIRRORS", f"docker.io={registry.host}/hub docker.io=localhost:1")
+    ended = project.run("doctor", "--json")
+    assert ended.code == 0
+    found = states(ended)
+    assert (found[f"mirror {registry.host}/hub"], found["mirror localhost:1"]) == ("ok", "warning")
+    assert not [what for what in found if what.startswith("registry ")]
+    assert f"mirror {registry.host}/hub" in project.run("doctor").out
+
+
+def test_what_the_configuration_names_is_asked(project, docker, registry):
+    project.write(
+        "imagebuilder.toml",
+        f"""
+        registry = "{registry.host}/team"
+        [registries."localhost:1"]
+        plain_http = true
+        mirrors = ["{registry.host}"]
+        """,
+    )
+    ended = project.run("doctor", "--json")
+    assert ended.code == 3
+    found = states(ended)
+    assert (found[f"registry {registry.host}/team"], found["registry localhost:1"]) == ("ok", "problem")

@@ -206,7 +206,7 @@ def test_live_says_at_once_what_buildkit_is_doing(monkeypatch, title, words):
 def test_live_says_what_it_waits_for(monkeypatch):
     view = Live(terminal(monkeypatch), parts_of(IMAGES), lambda: 10.0)
     view(EVENTS[-1])
-    assert drawn(view)[0].startswith("⠋ waiting for BuildKit to begin 1 image  ")
+    assert drawn(view)[0].startswith("⠋ waiting for BuildKit: 1 image  ")
     view(Step("my-app", "a", "make", "started", 2))
     view(Step("my-app", "a", "make", "done", 2, 1.0))
     assert drawn(view)[0].startswith("⠋ my-app  waiting for BuildKit  ")
@@ -221,7 +221,7 @@ def test_live_says_what_it_waits_for(monkeypatch):
         (120, "  registry.example/some/team/app:abcdefghijklmnopqrstuvwxyz"),
         (80, "  …/app:abcdefghijklmnopqrstuvwxyz"),
         (60, "  sha256:123456781234"),
-        (30, ""),
+        (45, ""),
     ],
 )
 def test_live_leaves_where_an_image_went_as_far_as_it_fits(monkeypatch, columns, place):
@@ -249,7 +249,7 @@ def drawn(view):
 
 def test_live_draws_what_is_under_way(monkeypatch):
     view = Live(terminal(monkeypatch), parts_of(IMAGES), lambda: 10.0)
-    assert drawn(view) == ["⠋ reading sources and asking the registry for 2 images" + " " * 22 + "0.0 s"]
+    assert drawn(view) == [f"{'⠋ identifying 2 images, asking registries':73} 0.0 s"]
     for event in EVENTS[:8]:
         view(event)
     lines = drawn(view)

@@ -77,3 +77,28 @@ def test_a_base_is_asked_for_its_user(project, registry, push_image):
     assert project.run("render", spec).code == 0
     spec = project.spec(f"image = Image.from_base('{registry.host}/none:1').with_commands(['true'])")
     assert project.run("render", spec).code == 3
+
+
+def test_what_the_site_gives_is_mounted_and_its_flags_are_shown(project, monkeypatch):
+    ca = project.write("ca.pem", "-----BEGIN CERTIFICATE-----")
+    monkeypatch.setenv("IMAGEBUILDER_CA_BUNDLE", str(ca))
+    monkeypatch.setenv("IMAGEBUILDER_INDEX_URL", "https://me:s3cret@pypi.corp/simple")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.corp:3128")
+    spec = project.spec("image = Image.from_debian_base('3.11', name='web').with_pip_packages('numpy')")
+    ended = project.run("render", spec, "--output", "out")
+    assert ended.code == 0
+    assert (
+        "--secret id=imagebuilder-site,src=out/.imagebuild-site.sh --secret id=imagebuilder-ca,src=ca.pem" in ended.err
+    )
+    assert "--build-arg HTTPS_PROXY" in ended.err
+    assert "put the index's login in the place of ***" in ended.err
+    script = (project.folder / "out/.imagebuild-site.sh").read_text()
+    assert "https://***@pypi.corp/simple" in script
+    dockerfile = (project.folder / "out/Dockerfile").read_text()
+    assert "id=imagebuilder-ca" in dockerfile
+    assert dockerfile in project.run("render", spec).out + "\n"
+    assert "s3cret" not in ended.err + script + dockerfile
+    # Where no step fetches anything, nothing of the site is mounted.
+    ended = project.run("render", project.spec("image = Image.from_debian_base('3.11')"), "--output", "out")
+    assert "imagebuilder-ca" not in ended.err
+    assert not (project.folder / "out/.imagebuild-site.sh").exists()

@@ -81,9 +81,10 @@ def test_values_reach_the_step_and_nothing_else(forge: Forge, tmp_path: Path) ->
         Image.from_debian_base("3.11", name=forge.name("secrets"), registry=forge.registry)
         .with_commands(
             [
-                # Encoded otherwise than anybody masks, so that the image proves that the value was there.
+                # The number keeps it from BuildKit's cache, which knows nothing of values. Reversed, which nobody
+                # masks, so that the image proves that the value was there.
                 (
-                    'printf %s "$API_TOKEN" | rev > /seen-variable; echo "the token is $API_TOKEN"; '
+                    f': {uuid.uuid4().hex}; printf %s "$API_TOKEN" | rev > /seen-variable; echo "the token is $API_TOKEN"; '
                     "sha256sum /run/keys/deploy.pem | cut -d' ' -f1 > /seen-file; cat /run/keys/deploy.pem; "
                     'printf "%s" "$API_TOKEN" | head -c 10; sleep 0.3; printf "%s\\n" "$API_TOKEN" | tail -c +11'
                 ),
@@ -185,7 +186,8 @@ def index() -> Iterator[tuple[str, str]]:
         archive.writestr("privatething.py", "SECRET = False\n")
         archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: privatething\nVersion: 1.0\n")
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", "")
+        names = ("privatething.py", f"{info}/METADATA", f"{info}/WHEEL", f"{info}/RECORD")
+        archive.writestr(f"{info}/RECORD", "".join(f"{path},,\n" for path in names))
     password = f"p@ss/{uuid.uuid4().hex}"
     handler = type("Handler", (_Index,), {"password": password, "wheel": wheel.getvalue()})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

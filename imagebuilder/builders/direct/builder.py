@@ -165,7 +165,9 @@ class _Work:
         if self.installed:
             return
         self.installed = True
-        made = self.environments.install(self.plan, self.request, self.platform, self.assembly.facts, self.emit)
+        room = len(self.base.manifest.layers) + len(self.plan.steps) + 1
+        facts = self.assembly.facts
+        made = self.environments.install(self.plan, self.request, self.platform, facts, self.emit, room=room)
         self.assembly.add(made.layers)
         for message in made.warnings:
             self.emit(Warning(self.request.name, message))

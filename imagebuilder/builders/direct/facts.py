@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import BinaryIO
 
-_VERSION = 1
+_VERSION = 2
 _TEXTS = ("etc/passwd", "etc/group", "var/lib/dpkg/status", "lib/apk/db/installed")
 _SKELETON = "etc/skel/"  # what a new home holds (useradd(8))
 _PYTHON = re.compile(r"python3\.(\d+)\Z")
@@ -29,10 +29,15 @@ _OPAQUE = ".wh..wh..opq"
 
 @dataclass(frozen=True)
 class Interpreter:
-    """The first python3 on a base's PATH: the path to call it by, and its minor version."""
+    """The first python3 on a base's PATH: the path to call it by, and its version; the patch level is 0 if unknown."""
 
     path: str
-    version: tuple[int, int]
+    full_version: tuple[int, int, int]
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """The version without its patch level."""
+        return self.full_version[:2]
 
 
 @dataclass(frozen=True)
@@ -117,18 +122,19 @@ class BaseTree:
         return BaseFacts(
             frozenset(self._folders | {path for path in self._links if self._resolve(path) in self._folders}),
             accounts,
-            self._interpreter(environ.get("PATH", "")),
+            self._interpreter(environ, texts.get("var/lib/dpkg/status", "")),
             _package_version(texts.get("var/lib/dpkg/status", ""), r"Package: libc6\n(?:.+\n)*?Version: (\d+)\.(\d+)"),
             _package_version(texts.get("lib/apk/db/installed", ""), r"P:musl\nV:(\d+)\.(\d+)"),
         )
 
-    def _interpreter(self, path: str) -> Interpreter | None:
-        for folder in path.split(":"):
+    def _interpreter(self, environ: Mapping[str, str], packages: str) -> Interpreter | None:
+        for folder in environ.get("PATH", "").split(":"):
             place = posixpath.join(folder.strip("/"), "python3")
             real = self._resolve(place)
             found = _PYTHON.search(real) if real in self._files else None
             if found:
-                return Interpreter(f"/{place}", (3, int(found[1])))
+                minor = int(found[1])
+                return Interpreter(f"/{place}", (3, minor, _patch_level(minor, environ, packages)))
         return None
 
     def _resolve(self, path: str) -> str:
@@ -174,7 +180,7 @@ class FactsMemory:
                 return BaseFacts(
                     frozenset(data["folders"]),
                     dict(data["texts"]),
-                    Interpreter(found["path"], _pair(found["version"])) if found else None,
+                    Interpreter(found["path"], _triple(found["full_version"])) if found else None,
                     _pair(data["glibc"]) if data["glibc"] else None,
                     _pair(data["musl"]) if data["musl"] else None,
                 )
@@ -203,6 +209,18 @@ def _uncompressed(stream: BinaryIO) -> BinaryIO:
 def _package_version(text: str, pattern: str) -> tuple[int, int] | None:
     found = re.search(pattern, text)
     return (int(found[1]), int(found[2])) if found else None
+
+
+def _patch_level(minor: int, environ: Mapping[str, str], packages: str) -> int:
+    # The official Python images say it in a variable, Debian in its list of packages.
+    said = re.match(rf"3\.{minor}\.(\d+)", environ.get("PYTHON_VERSION", ""))
+    said = said or re.search(rf"Package: python3\.{minor}(?:-minimal)?\n(?:.+\n)*?Version: 3\.{minor}\.(\d+)", packages)
+    return int(said[1]) if said else 0
+
+
+def _triple(value: list[int]) -> tuple[int, int, int]:
+    first, second, third = value
+    return int(first), int(second), int(third)
 
 
 def _pair(value: list[int]) -> tuple[int, int]:

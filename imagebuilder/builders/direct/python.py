@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imagebuilder.builders.events import Progress
+from imagebuilder.builders.workspace import workspace
 from imagebuilder.errors import SpecError, WorkError
 from imagebuilder.layers import (
     Compiler,
@@ -19,6 +20,7 @@ from imagebuilder.layers import (
     assemble_bytecode,
 )
 from imagebuilder.layers import Plan as LayerPlan
+from imagebuilder.layers.packing import LAYER_LIMIT
 from imagebuilder.packages import (
     Fetcher,
     Logins,
@@ -82,8 +84,10 @@ class Environments:
             )
         return InstallTarget(prefix=prefix, python=facts.interpreter.version, interpreter=facts.interpreter.path)
 
-    def install(self, plan: Plan, request: BuildRequest, platform: Platform, facts: BaseFacts, emit: Emit) -> Installed:
-        """Every Python layer of a plan, resolved together in their order.
+    def install(
+        self, plan: Plan, request: BuildRequest, platform: Platform, facts: BaseFacts, emit: Emit, *, room: int
+    ) -> Installed:
+        """Every Python layer of a plan, resolved together in their order; `room` is for how many other layers.
 
         Raises:
             NotDirectError: a package has no wheel, or only an installer can tell what a layer installs.
@@ -91,31 +95,33 @@ class Environments:
         """
         steps = _python_steps(plan)
         target = self.install_target(facts, _prefix(plan))
-        python = PythonTarget(target.python, platform, glibc=facts.glibc, musl=facts.musl)
+        assert facts.interpreter is not None
+        python = PythonTarget(facts.interpreter.full_version, platform, glibc=facts.glibc, musl=facts.musl)
         resolution = self._resolve(steps, python, request)
         files = _wheels(resolution, python)
         paths = self._fetch(resolution, files, request, emit)
         wheels = [WheelFile(path, sha256=file.sha256) for path, file in zip(paths, files, strict=True)]
         cache = LayerCache(self._cache_dir / "layers")
-        layers = assemble(wheels, target, self._cache_dir, cache=cache)
+        budget = (LAYER_LIMIT - room) // 2  # as much again for bytecode
+        layer_plan = LayerPlan.of(wheels, target, budget=budget)
+        layers = assemble(wheels, target, self._cache_dir, plan=layer_plan, cache=cache)
         interpreter = interpreter_for(target.python)
         if interpreter is None:
             major, minor = target.python
             text = f"no Python {major}.{minor} is on this machine to compile bytecode with: imports will be slower"
             return Installed(layers, (text,))
         compiler = Compiler(interpreter, self._cache_dir / "bytecode")
-        bytecode = assemble_bytecode(LayerPlan.of(wheels, target), target, self._cache_dir, compiler, cache=cache)
+        bytecode = assemble_bytecode(layer_plan, target, self._cache_dir, compiler, cache=cache)
         return Installed([*layers, *bytecode])
 
     def _resolve(self, steps: list[PythonStep], python: PythonTarget, request: BuildRequest) -> Resolution:
         def value(secret: Secret) -> str:
             return request.secrets[secret_id(secret)]
 
-        temporary = self._cache_dir / "work"
-        temporary.mkdir(parents=True, exist_ok=True)
         cache = None if request.no_cache else ResolutionCache(self._cache_dir / "resolutions")
         uv = Uv(self._environ, request.site)
-        found = Resolver(python, uv, cache, secret_value=value, temporary=temporary).resolve(steps)
+        with workspace(self._cache_dir / "work") as temporary:
+            found = Resolver(python, uv, cache, secret_value=value, temporary=temporary).resolve(steps)
         if isinstance(found, NeedsInstaller):
             raise NotDirectError(str(found))
         return found
