@@ -12,7 +12,7 @@ from imagebuilder.builders.events import BuildEvent, Emit, Finished, Progress
 from imagebuilder.builders.events import Warning as BuildWarning
 from imagebuilder.builders.port import Builder, BuildRequest, Built, Prefix
 from imagebuilder.builders.site import Site
-from imagebuilder.errors import UnknownError
+from imagebuilder.errors import SecretError, UnknownError
 from imagebuilder.identity.identified import Identified
 from imagebuilder.identity.identifier import identify
 from imagebuilder.outputs.output import Load, Output, Published, Push
@@ -207,9 +207,17 @@ class _Work:
 
     def _secrets(self) -> dict[str, str]:
         """The values that all builds need, looked up before any begins."""
-        return self.engine.vault.values(
-            {name: need for wanted in self.builds.values() for name, need in needs(wanted[0][1].image).items()}
-        )
+        values: dict[str, str] = {}
+        missing: list[SecretError] = []
+        for wanted in self.builds.values():
+            item = wanted[0][1]
+            try:
+                values |= self.engine.vault.values(needs(item.image))
+            except SecretError as error:
+                missing.append(SecretError(f"{item.title}: {error.message}", hint=error.hint))
+        if missing:
+            raise SecretError("; ".join(error.message for error in missing), hint=missing[0].hint)
+        return values
 
     def _stop(self, futures: list[Future[None]]) -> None:
         self.cancel.set()

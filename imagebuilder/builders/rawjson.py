@@ -134,9 +134,14 @@ class ProgressReader:
             return None, name
         number = int(found["number"])
         if self._numbered:
-            if int(found["of"]) == len(self._numbered) and number <= len(self._numbered):
-                return self._numbered[number - 1]
-            return None, name
+            # A step that builds share has the name the first of them gave it, whose count of steps may be another;
+            # the last stage, which has no name in a spec's Dockerfile, is `stage-1` or nothing, after the platform.
+            words = found["stage"].split()
+            unnamed = not words or "/" in words[-1] or words[-1].startswith("stage-")
+            if not unnamed or number > len(self._numbered):
+                return None, name
+            layer, title = self._numbered[number - 1]
+            return layer, f"[{words[0]}] {title}" if words and "/" in words[0] else title
         return 0, name[found.end() :]
 
     def _log(self, data: dict[str, object]) -> Iterator[BuildEvent]:

@@ -123,7 +123,7 @@ def command(
     found = find_images(specs, names)
     images = published_at(found, registry, platform)
 
-    from imagebuilder.api import run_build
+    from imagebuilder.api import local_output, run_build
     from imagebuilder.engine import Options
 
     chosen = Options(
@@ -156,9 +156,10 @@ def command(
     for result in results:
         click.echo(_line(result, dry_run))
     if progress not in ("quiet", "json") and not dry_run:
-        here = _local(config, push, images, results) if target is None else target
-        if here is not None:
-            click.echo(_where(here, specs, push, chosen=target is not None), err=True)
+        here = _here(images, results) if target is None and push is not False else [title for title, _ in images]
+        if here:
+            place = _where(target or local_output(config), specs, push, chosen=target is not None)
+            click.echo(place if len(here) == len(images) else f"{', '.join(here)}: {place}", err=True)
     return 0
 
 
@@ -226,20 +227,13 @@ def _line(result: Result, dry_run: bool) -> str:
     return f"{'would build' if result.would_build else 'exists':11}  {uri}" if dry_run else uri
 
 
-def _local(
-    config: Config, push: bool | None, images: Sequence[tuple[str, Image]], results: Sequence[Result]
-) -> Output | None:
-    """Where images went that are in no registry; None where all are in one."""
-    # Without a registry in the spec, in a flag or in the configuration the uri names none.
-    nowhere = any(
-        image.replace(registry=None).reference_for(result.identifier) == result.uri
-        for (_, image), result in zip(images, results, strict=True)
-    )
-    if not nowhere and push is not False:
-        return None
-    from imagebuilder.api import local_output
-
-    return local_output(config)
+def _here(images: Sequence[tuple[str, Image]], results: Sequence[Result]) -> list[str]:
+    """The images whose uris name no registry: neither the spec, a flag nor the configuration gives one."""
+    return [
+        title
+        for (title, image), result in zip(images, results, strict=True)
+        if image.replace(registry=None).reference_for(result.identifier) == result.uri
+    ]
 
 
 def _where(here: Output, specs: Sequence[Path], push: bool | None, *, chosen: bool) -> str:

@@ -194,7 +194,8 @@ def _members(was: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 def _became(what: str, was: object, now: object) -> str:
-    return f"{what}{_value(was)} became {_value(now)}"
+    before, after = _value(was), _value(now)
+    return f"{what}{before} became {after}" if before != after else f"{what}{after} changed in what is not shown"
 
 
 def _value(value: object) -> str:

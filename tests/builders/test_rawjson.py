@@ -132,11 +132,16 @@ def test_numbered_steps_are_layers_of_the_spec():
         "e": "[linux/amd64 stage-1 2/3] RUN <<'EOF' (set -e...)",
         "f": "[linux/arm/v7 stage-1 3/3] COPY [...]",
         "g": "[other 2/4] RUN x",
+        "h": "[stage-1 2/9] RUN x",
+        "i": "[stage-1 4/9] RUN x",
     }
     text = line(vertexes=[{"digest": k, "name": v, "started": "2024-01-01T00:00:00Z"} for k, v in names.items()])
     found = {event.id: (event.layer, event.title) for event in reader.feed(text) if isinstance(event, Step)}
-    assert {key: found[key] for key in "def"} == {"d": numbered[0], "e": numbered[1], "f": numbered[2]}
-    assert {found[key][0] for key in "abcg"} == {None}
+    assert found["d"] == numbered[0]
+    assert found["e"] == (1, "[linux/amd64] uv pip install six")
+    assert found["f"] == (2, "[linux/arm/v7] copy to /app")
+    assert found["h"] == numbered[1]
+    assert {found[key][0] for key in "abcgi"} == {None}
 
 
 def test_states_and_seconds():

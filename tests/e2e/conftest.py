@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -8,6 +10,7 @@ import shutil
 import subprocess
 import tarfile
 import uuid
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,6 +155,29 @@ def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
     mine = [name for name in names if made.run_id in name]
     if mine:
         made.docker("image", "rm", "--force", *mine, check=False)
+
+
+def write_wheel(target: Any, name: str, version: str, code: str, requires: str = "") -> None:
+    """A wheel of one module, its RECORD complete."""
+    info = f"{name}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    files = {
+        f"{name}.py": code,
+        f"{info}/METADATA": metadata + (f"Requires-Dist: {requires}\n" if requires else ""),
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = f"{info}/RECORD,,\n"
+    for path, content in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content.encode()).digest()).rstrip(b"=").decode()
+        record = f"{path},sha256={digest},{len(content)}\n{record}"
+    with zipfile.ZipFile(target, "w") as wheel:
+        for path, content in {**files, f"{info}/RECORD": record}.items():
+            wheel.writestr(path, content)
+
+
+@pytest.fixture(scope="session")
+def wheel() -> Any:
+    return write_wheel
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import os
 import threading
 import time
 import uuid
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +83,8 @@ def test_values_reach_the_step_and_nothing_else(forge: Forge, tmp_path: Path) ->
                 # The number keeps it from BuildKit's cache, which knows nothing of values. Reversed, which nobody
                 # masks, so that the image proves that the value was there.
                 (
-                    f': {uuid.uuid4().hex}; printf %s "$API_TOKEN" | rev > /seen-variable; echo "the token is $API_TOKEN"; '
+                    f': {uuid.uuid4().hex}; printf %s "$API_TOKEN" | rev > /seen-variable;'
+                    ' echo "the token is $API_TOKEN"; '
                     "sha256sum /run/keys/deploy.pem | cut -d' ' -f1 > /seen-file; cat /run/keys/deploy.pem; "
                     'printf "%s" "$API_TOKEN" | head -c 10; sleep 0.3; printf "%s\\n" "$API_TOKEN" | tail -c +11'
                 ),
@@ -178,18 +178,12 @@ class _Index(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def index() -> Iterator[tuple[str, str]]:
+def index(wheel: Any) -> Iterator[tuple[str, str]]:
     """A simple index (PEP 503) with one package, for those who know the password."""
-    wheel = io.BytesIO()
-    with zipfile.ZipFile(wheel, "w") as archive:
-        info = "privatething-1.0.dist-info"
-        archive.writestr("privatething.py", "SECRET = False\n")
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: privatething\nVersion: 1.0\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        names = ("privatething.py", f"{info}/METADATA", f"{info}/WHEEL", f"{info}/RECORD")
-        archive.writestr(f"{info}/RECORD", "".join(f"{path},,\n" for path in names))
+    file = io.BytesIO()
+    wheel(file, "privatething", "1.0", "SECRET = False\n")
     password = f"p@ss/{uuid.uuid4().hex}"
-    handler = type("Handler", (_Index,), {"password": password, "wheel": wheel.getvalue()})
+    handler = type("Handler", (_Index,), {"password": password, "wheel": file.getvalue()})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield f"127.0.0.1:{server.server_address[1]}", password

@@ -126,6 +126,12 @@ def test_changed_options():
             {"URL": "https://me:other@host/b"},
             'env vars URL: URL: "https://***@host/a" became "https://***@host/b"',
         ),
+        (
+            Image.with_env_vars,
+            {"URL": "https://me:secret@host/a"},
+            {"URL": "https://me:other@host/a"},
+            'env vars URL: URL: "https://***@host/a" changed in what is not shown',
+        ),
         (Image.with_env_vars, {"A": "x" * 200}, {"A": "é"}, f'env vars A: A: "{"x" * 77}…" became "é"'),
         (Image.with_labels, {"a": "1"}, {"a": "2"}, 'labels a: a: "1" became "2"'),
         (Image.with_pip_packages, ["numpy==1"], ["numpy==2", "pandas"], "numpy==1 became numpy==2, added pandas"),

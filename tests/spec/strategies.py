@@ -27,7 +27,9 @@ def _agree(secrets: list[Secret]) -> bool:
 
 
 SECRETS = st.lists(SECRET, max_size=2, unique=True).filter(_agree)
-INDEX = st.sampled_from(["https://pypi.org/simple", "https://h.example.com:8443/x/simple", "file:///srv/wheels"])
+INDEX = st.sampled_from(
+    ["https://packages.example.com/simple", "https://h.example.com:8443/x/simple", "file:///srv/wheels"]
+)
 PACKAGES = st.lists(
     st.sampled_from(["git", "numpy", "scipy==1.10.0", "a", "b", "ab", 'tomli; python_version < "3.11"', "x[y]>=1,<2"]),
     min_size=1,
