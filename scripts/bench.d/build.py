@@ -96,5 +96,5 @@ def _plain(folder: Path, tag: str) -> list[str]:
     if "imagebuilder-ca" in dockerfile:
         command += ["--secret", f"id=imagebuilder-ca,src={os.environ['SSL_CERT_FILE']}"]
     if "imagebuilder-site" in dockerfile:
-        command += ["--secret", f"id=imagebuilder-site,src={folder / 'site.sh'}"]
+        command += ["--secret", f"id=imagebuilder-site,src={folder / '.imagebuild-site.sh'}"]
     return [*command, str(folder)]

@@ -22,11 +22,13 @@ def main() -> int:
     sys.path.insert(0, str(Path(__file__).parent))
     table = Table("what", "ours", "floor or peer", "target", "", title=f"load {os.getloadavg()[0]:.1f} at the start")
     missed = 0
-    for part in chosen:
-        for row in importlib.import_module(part).rows():
-            missed += not row.met
-            table.add_row(row.name, row.ours, row.other, row.target, "met" if row.met else "MISSED")
-    Console(width=150).print(table)
+    try:
+        for part in chosen:
+            for row in importlib.import_module(part).rows():
+                missed += not row.met
+                table.add_row(row.name, row.ours, row.other, row.target, "met" if row.met else "MISSED")
+    finally:
+        Console(width=150).print(table)
     return int(missed > 0)
 
 
