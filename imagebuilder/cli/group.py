@@ -13,6 +13,7 @@ _COMMANDS = {
     "check": "Say whether images are in their registries.",
     "identify": "Print the identifiers of a spec's images.",
     "render": "Print the Dockerfile of an image, or write its build context.",
+    "plan": "Say who makes each layer of an image, and why.",
     "explain": "Say which layer of two images differs, and why.",
     "doctor": "Say what is reachable, what is missing, and what to type.",
 }
