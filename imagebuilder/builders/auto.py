@@ -8,11 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagebuilder.builders import bound
 from imagebuilder.builders.direct.base import local_bases
-from imagebuilder.builders.direct.python import NotDirectError
+from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.events import Warning  # noqa: A004 - the design's event
-from imagebuilder.builders.port import Built
-from imagebuilder.errors import ImageBuilderError, RegistryError
+from imagebuilder.errors import BuilderUnavailableError, ImageBuilderError, RegistryError
 from imagebuilder.plan.ops import DockerfilePlan
 from imagebuilder.plan.segments import segments
 from imagebuilder.registry import Client, Descriptor, OCILayout, push
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from imagebuilder.builders.direct.base import Base
     from imagebuilder.builders.direct.builder import DirectBuilder
     from imagebuilder.builders.events import Emit
-    from imagebuilder.builders.port import Builder, BuildRequest, Prefix
+    from imagebuilder.builders.port import Builder, BuildRequest, Built, Prefix
 
 
 class AutoBuilder:
@@ -43,26 +43,40 @@ class AutoBuilder:
         """
         try:
             if request.prefix is not None:
-                bases = self._bases(request, request.prefix, emit, cancel)
+                bases = self._prefix_bases(request, request.prefix, emit, cancel)
                 return self._direct.build_on(bases, request.prefix.rest, request, emit, cancel)
             found = segments(request.plan)
             if found is not None and found.prefix == 0 and not isinstance(request.plan, DockerfilePlan):
-                return self._direct.build(request, emit, cancel)
+                try:
+                    bases = self._direct.bases(request, emit, cancel)
+                except RegistryError as error:
+                    return self._without_base(error, request, emit, cancel)
+                return self._direct.build_on(bases, request.plan, request, emit, cancel)
         except NotDirectError as error:
-            emit(Warning(request.name, f"built by BuildKit: {error.message}"))
-        except RegistryError as error:
-            emit(Warning(request.name, f"built by BuildKit, since the base could not be read: {error.message}"))
+            why = error.message.removeprefix(f"{request.name}: ")
+            emit(Warning(request.name, f"all of it is built by BuildKit: {why}"))
         return self._buildkit.build(request, emit, cancel)
 
-    def _bases(self, request: BuildRequest, prefix: Prefix, emit: Emit, cancel: threading.Event) -> list[Base]:
-        """The prefix image: from the registry, from this machine, or made by BuildKit now."""
+    def _without_base(self, error: RegistryError, request: BuildRequest, emit: Emit, cancel: threading.Event) -> Built:
+        """BuildKit may have the base itself, reach its registry another way, or read what we cannot."""
+        emit(
+            Warning(request.name, f"all of it is built by BuildKit, since we could not read the base: {error.message}")
+        )
+        try:
+            return self._buildkit.build(request, emit, cancel)
+        except BuilderUnavailableError:
+            raise error from None
+
+    def _prefix_bases(self, request: BuildRequest, prefix: Prefix, emit: Emit, cancel: threading.Event) -> list[Base]:
+        """The prefix image: from this machine, from the registry, or made by BuildKit now."""
         if not request.no_cache:
-            if prefix.reference is not None:
-                with suppress(RegistryError):
-                    return self._direct.bases_of(prefix.reference, request.platforms)
             kept = self._prefixes.recall(prefix, request)
             if kept is not None:
-                return local_bases(kept.store, kept.root, prefix.plan.titles[-1], request.platforms)
+                return kept
+            if prefix.reference is not None:
+                # Neither a registry that cannot say nor an image without the platform keeps us from making it.
+                with suppress(ImageBuilderError):
+                    return self._direct.bases_of(prefix.reference, request, cancel)
         built = self._buildkit.build(request.for_prefix(), emit, cancel)
         self._prefixes.remember(prefix, request, built)
         if prefix.reference is not None:
@@ -70,7 +84,11 @@ class AutoBuilder:
                 push(self._client, built.store, built.root, prefix.reference)
             except ImageBuilderError as error:
                 emit(Warning(request.name, f"other machines will build the steps that run anew: {error.message}"))
-        return local_bases(built.store, built.root, prefix.plan.titles[-1], request.platforms)
+        return local_bases(built.store, built.root, _name(prefix), request.platforms)
+
+
+def _name(prefix: Prefix) -> str:
+    return f"the steps up to {prefix.plan.titles[-1]}"
 
 
 class _PrefixMemory:
@@ -80,20 +98,31 @@ class _PrefixMemory:
         self._store = OCILayout(cache_dir)
         self._folder = cache_dir / "prefixes"
 
-    def recall(self, prefix: Prefix, request: BuildRequest) -> Built | None:
-        with suppress(OSError, ValueError, KeyError, ImageBuilderError):
+    def recall(self, prefix: Prefix, request: BuildRequest) -> list[Base] | None:
+        """The prefix for each platform; None where a part of it is not there any more."""
+        with suppress(OSError, ValueError, KeyError, TypeError, ImageBuilderError):
             root = Descriptor.parse(json.loads(self._path(prefix, request).read_text()))
-            built = Built(self._store, root)
-            bases = local_bases(self._store, root, "", request.platforms)
-            if all(self._store.path(blob.digest).exists() for base in bases for blob in base.manifest.blobs):
-                return built
+            bases = local_bases(self._store, root, _name(prefix), request.platforms)
+            blobs = [(self._store.path(blob.digest), blob.size) for base in bases for blob in base.manifest.blobs]
+            if all(path.stat().st_size == size for path, size in blobs):
+                bound.touch([self._store.path(root.digest), *(path for path, _ in blobs)])
+                bound.touch(self._store.path(base.manifest.digest) for base in bases)
+                return bases
         return None
 
     def remember(self, prefix: Prefix, request: BuildRequest, built: Built) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=self._folder, delete=False) as part:
-            json.dump(built.root.to_json(), part)
-        Path(part.name).replace(self._path(prefix, request))
+        """Note a prefix; what cannot be noted is built, or read from the registry, again."""
+        part = None
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=self._folder, prefix=".part-", delete=False) as file:
+                part = Path(file.name)
+                json.dump(built.root.to_json(), file)
+            part.replace(self._path(prefix, request))
+        except OSError:
+            if part is not None:
+                with suppress(OSError):
+                    part.unlink()
 
     def _path(self, prefix: Prefix, request: BuildRequest) -> Path:
         platforms = "+".join(str(platform).replace("/", "-") for platform in request.platforms)

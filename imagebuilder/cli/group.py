@@ -11,6 +11,9 @@ from imagebuilder.errors import InputError
 _COMMANDS = {
     "build": "Build what is missing of a spec's images, and publish it.",
     "check": "Say whether images are in their registries.",
+    "copy": "Copy images from one registry to another, byte for byte.",
+    "warm": "Make several registries hold all of a spec's images.",
+    "attach": "Attach a file to an image in its registry, such as an SBOM.",
     "identify": "Print the identifiers of a spec's images.",
     "render": "Print the Dockerfile of an image, or write its build context.",
     "plan": "Say who makes each layer of an image, and why.",

@@ -34,12 +34,14 @@ def assemble(
     cache: LayerCache | None = None,
     budget: int = LAYER_LIMIT,
     workers: int | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> list[Layer]:
     """Install wheels into layers, written into the OCI layout at `store_dir`; the same wheels give the same layers.
 
     Where two wheels have one path with different contents they share a layer, and the one whose name sorts last wins:
     installers have no order that one could rely on. A layer that `cache` knows is not written again if its blob is
-    still in the store, whole. `plan` is one that was made of the same wheels, target and budget.
+    still in the store, whole. `plan` is one that was made of the same wheels, target and budget. `check` is called on
+    the way, to raise where nobody wants the layers any more.
 
     Raises:
         SourceError: a wheel is not what it says, two are of one project, or one's file is another's folder.
@@ -57,7 +59,8 @@ def assemble(
         if found and blob_is_there(blobs, found):
             return found
         what = ", ".join(f"{wheel.name} {wheel.version}" for wheel in group)
-        made = write_layer(planned.entries(group), blobs, what=what, owner=target.owner, mtime=target.mtime)
+        entries = planned.entries(group)
+        made = write_layer(entries, blobs, what=what, owner=target.owner, mtime=target.mtime, check=check)
         if cache:
             cache.put(key, made)
         return made

@@ -8,8 +8,10 @@ reference depends on what else is alive in the process.) RECORD does not list th
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
+import sys
 import tempfile
 from contextlib import suppress
 from functools import cached_property
@@ -26,7 +28,7 @@ from imagebuilder.layers.tar_header import Kind
 from imagebuilder.layers.writer import ZLIB, write_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from imagebuilder.layers.assembly import Plan
     from imagebuilder.layers.layer import Layer
@@ -49,6 +51,7 @@ class Compiler:
         self.compression = codec
         self.interpreter = os.fspath(interpreter)
         self.folder = Path(folder)
+        self.check: Callable[[], None] = lambda: None  # raises where nobody wants the bytecode any more
 
     @cached_property
     def identity(self) -> Identity:
@@ -57,6 +60,9 @@ class Compiler:
         Raises:
             BuildError: it does not run.
         """
+        if self.interpreter == sys.executable and sys.implementation.cache_tag:
+            version = ".".join(map(str, sys.version_info[:3]))
+            return Identity(importlib.util.MAGIC_NUMBER, version, sys.implementation.cache_tag)
         with CompilerProcess(self.interpreter) as process:
             return process.identity
 
@@ -99,6 +105,7 @@ class Compiler:
                         continue
                     if entry.kind is not Kind.FILE or entry.size > _LARGEST_SOURCE:
                         continue
+                    self.check()
                     compiled = process.compile(f"/{entry.path}", _source(wheel, entry))
                     if compiled:
                         file.write(compiled)

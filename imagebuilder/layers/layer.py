@@ -48,7 +48,7 @@ Content: TypeAlias = bytes | Packed | OnDisk
 
 @dataclass(frozen=True, slots=True)
 class TarEntry:
-    """One entry of a layer; `path` has no slash before or behind."""
+    """One entry of a layer; `path` has no slash before or behind, `owner` is another than the layer's."""
 
     path: str
     kind: Kind
@@ -56,6 +56,7 @@ class TarEntry:
     size: int = 0
     content: Content = b""
     link: str = ""
+    owner: tuple[int, int] | None = None
 
     @classmethod
     def file(cls, path: str, content: bytes, *, executable: bool = False) -> TarEntry:

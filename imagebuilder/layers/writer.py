@@ -19,7 +19,7 @@ from imagebuilder.registry.descriptor import Descriptor
 from imagebuilder.sources.content import READ_FLAGS, unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _LEVEL: Final = 1
 PINNED: Final = "pinned"  # what is ours is nearly not compressed: the same bytes on every machine
@@ -41,10 +41,12 @@ def write_layer(
     owner: tuple[int, int],
     mtime: int,
     codec: str = PINNED,
+    check: Callable[[], None] = lambda: None,
 ) -> Layer:
     """Write entries, in this order, as a blob into the folder `blobs` of an OCI layout.
 
-    `codec` is PINNED or ZLIB, for what does not come compressed. Nothing is left there when it fails.
+    `codec` is PINNED or ZLIB, for what does not come compressed. `check` is called for every piece, to raise where
+    nobody wants the layer any more. Nothing is left there when it fails.
 
     Raises:
         SourceError: a wheel is not what it says.
@@ -54,7 +56,7 @@ def write_layer(
     handle, temporary = tempfile.mkstemp(dir=blobs, prefix=".part-")
     try:
         with os.fdopen(handle, "wb") as file:
-            sink = _Sink(file, codec)
+            sink = _Sink(file, codec, check)
             pieces = _pieces(entries, owner, mtime)
             if sum(entry.size for entry in entries) < _LARGE:
                 sink.add_all(pieces)
@@ -76,8 +78,9 @@ def write_layer(
 class _Sink:
     """Hashes both sides; gathers what is ours, to encode it at once."""
 
-    def __init__(self, file: BinaryIO, codec: str) -> None:
+    def __init__(self, file: BinaryIO, codec: str, check: Callable[[], None]) -> None:
         self.file = file
+        self.check = check
         self.member = gzip_member if codec == PINNED else _compressed
         self.limit = _OWN_LIMIT[codec]
         self.blob, self.diff = hashlib.sha256(), hashlib.sha256()
@@ -108,6 +111,7 @@ class _Sink:
             self.own, self.waiting = [], 0
 
     def put(self, compressed: bytes) -> None:
+        self.check()
         self.file.write(compressed)
         self.blob.update(compressed)
         self.size += len(compressed)
@@ -119,10 +123,10 @@ class _Sink:
 
 def _pieces(entries: Iterable[TarEntry], owner: tuple[int, int], mtime: int) -> Iterator[_Piece]:
     for entry in entries:
-        is_file = entry.kind is Kind.FILE
+        is_file, whose = entry.kind is Kind.FILE, entry.owner or owner
         yield (
             None,
-            header(entry.path, entry.kind, mode=entry.mode, size=entry.size, link=entry.link, owner=owner, mtime=mtime),
+            header(entry.path, entry.kind, mode=entry.mode, size=entry.size, link=entry.link, owner=whose, mtime=mtime),
         )
         if not is_file:
             continue

@@ -14,7 +14,7 @@ from imagebuilder.registry.origin import Location
 from imagebuilder.registry.transport import Request, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from concurrent.futures import Future
 
     from imagebuilder.packages.locked import LockedFile
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _DOWNLOADS: Final = 2  # a damaged download is repeated once
 _PIECE: Final = 1 << 20
+_LOOK: Final = 0.2  # seconds
 _HEADERS: Final = "Accept: */*\r\nAccept-Encoding: identity\r\n"
 
 
@@ -52,11 +53,17 @@ class Fetcher:
         self._workers = workers or max(4, min(16, 2 * (os.cpu_count() or 1)))
         self._stop = threading.Event()
 
-    def fetch(self, files: Sequence[LockedFile], progress: Callable[[int], None] | None = None) -> tuple[Path, ...]:
+    def fetch(
+        self,
+        files: Sequence[LockedFile],
+        progress: Callable[[int], None] | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> tuple[Path, ...]:
         """The paths of files, in their order.
 
         `progress` gets the bytes that have arrived, from one thread at a time; less than nothing where an attempt was
-        in vain. What is in the store already counts as arrived.
+        in vain. What is in the store already counts as arrived. `check` is called several times a second, to raise
+        where nobody wants the files any more; downloads that stand still are then cut off.
 
         Raises:
             VerificationError: a file is not what was locked.
@@ -80,7 +87,7 @@ class Fetcher:
                 (file.sha256, file.name): pool.submit(self._one, file, count) for file in order
             }
             try:
-                done, _ = wait(tasks.values(), return_when=FIRST_EXCEPTION)
+                done = self._wait(tasks.values(), check)
             finally:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
@@ -88,6 +95,17 @@ class Fetcher:
         if failure is not None:
             raise failure
         return tuple(tasks[file.sha256, file.name].result() for file in files)
+
+    def _wait(self, tasks: Collection[Future[Path]], check: Callable[[], None]) -> set[Future[Path]]:
+        while True:
+            done, waiting = wait(tasks, timeout=_LOOK, return_when=FIRST_EXCEPTION)
+            if not waiting or any(task.exception() for task in done):
+                return done
+            try:
+                check()
+            except BaseException:
+                self._transport.close()
+                raise
 
     def __enter__(self) -> Fetcher:  # noqa: PYI034 - typing has no Self in Python 3.10
         return self

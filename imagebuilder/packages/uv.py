@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import quote
@@ -13,7 +16,7 @@ from imagebuilder.plan.secrets import index_name
 from imagebuilder.spec.credential import mask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from imagebuilder.spec.credential import Index
@@ -28,6 +31,7 @@ _KEPT: Final = (
 )
 _DROPPED: Final = re.compile(r"(?:UV|PIP|PYTHON|CONDA)_|PYTHON[A-Z]|VIRTUAL_ENV\Z")
 _SHOWN_LINES: Final = 20
+_LOOK: Final = 0.2  # seconds
 _SHORTEST: Final = 4  # a shorter value would blank out half of a message
 
 
@@ -69,12 +73,16 @@ class UvFailure:
 
 @dataclass(frozen=True)
 class Uv:
-    """The uv of this machine; `environ` is this process's environment, of which it sees a part."""
+    """The uv of this machine; `environ` is this process's environment, of which it sees a part.
+
+    `check` is called while uv works, to raise where nobody wants its answer any more; uv is killed then.
+    """
 
     environ: Mapping[str, str] = field(repr=False)
     site: IndexSettings = field(repr=False)
     command: tuple[str, ...] = ()
     seconds: float = 600.0
+    check: Callable[[], None] = field(default=lambda: None, repr=False)
 
     def run(
         self,
@@ -95,34 +103,53 @@ class Uv:
         """
         own = self._environment(folder, indexes, variables or {}, config=config)
         try:
-            done = subprocess.run(
-                [*(self.command or (_own_uv(),)), *arguments],
-                cwd=folder,
-                env=own,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                stdin=subprocess.DEVNULL,
-                timeout=self.seconds,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
+            code, errors = self._finished([*(self.command or (_own_uv(),)), *arguments], folder, own)
+        except TimeoutError:
             return UvFailure(f"uv did not end within {self.seconds:g} s", "check the network, and try again")
         except OSError as error:
             raise MissingDependencyError(
                 f"uv cannot be started: {error.strerror}", hint='run pip install "imagebuilder[engine]"'
             ) from None
-        if done.returncode == 0:
+        if code == 0:
             return None
-        said = done.stderr.replace(f"{stage or folder}/", "").strip() or f"uv ended with exit code {done.returncode}"
+        said = errors.replace(f"{stage or folder}/", "").strip() or f"uv ended with exit code {code}"
         text = _masked(said, self._secrets(indexes, variables or {}))
         return UvFailure(text, _hint(text))
+
+    def _finished(self, command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> tuple[int, str]:
+        """The exit code and what it said."""
+        deadline = time.monotonic() + self.seconds
+        with subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        ) as process:
+            try:
+                while True:
+                    try:
+                        _, errors = process.communicate(timeout=_LOOK)
+                    except subprocess.TimeoutExpired:
+                        self.check()
+                        if time.monotonic() > deadline:
+                            raise TimeoutError from None
+                    else:
+                        return process.returncode, errors
+            except BaseException:
+                process.kill()
+                raise
 
     def _environment(
         self, folder: Path, indexes: Iterable[Index], variables: Mapping[str, str], *, config: bool
     ) -> dict[str, str]:
         own = {name: value for name, value in self.environ.items() if name in _KEPT or not _DROPPED.match(name)}
-        own |= {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+        # uv wants an interpreter even where it runs none: the last that it finds is ours.
+        path = os.pathsep.join(filter(None, (own.get("PATH"), os.path.dirname(sys.executable))))  # noqa: PTH120
+        own |= {"PATH": path, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
         # A step in an image sees no settings of this machine's user.
         own |= {"XDG_CONFIG_HOME": str(folder / ".none"), "XDG_CONFIG_DIRS": str(folder / ".none")}
         if not config:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imagebuilder.plan.ops import DockerfilePlan, Exec, InstallPackages, Plan
+from imagebuilder.spec.layers import PoetryProject
 
 if TYPE_CHECKING:
     from imagebuilder.plan.ops import Step
@@ -47,9 +48,17 @@ def segments(plan: Plan | DockerfilePlan) -> Segments | None:
 
 
 def _must_run(step: Step) -> str | None:
-    if not isinstance(step.op, Exec) or step.op.files_only:
+    if not isinstance(step.op, Exec):
         return None
-    return f"it runs {' '.join(step.op.shows.split()[:2]) or 'a command'}"
+    if not step.op.files_only:
+        return f"it runs {' '.join(step.op.shows.split()[:2]) or 'a command'}"
+    for op in step.op.files_only:
+        if isinstance(op, InstallPackages):
+            if isinstance(op.what, PoetryProject):
+                return "Poetry itself installs it"
+            if any(secret.variable is None for secret in op.what.options.secret_mounts):
+                return "an installer reads a secret as a file of the image"
+    return None
 
 
 def _installs(step: Step) -> bool:

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from imagebuilder.registry.checker import Checker, FixedChecker, RegistryChecker, check, check_many
     from imagebuilder.registry.client import Client
+    from imagebuilder.registry.copier import Copier, copy
+    from imagebuilder.registry.copy_job import Copied
     from imagebuilder.registry.credential import Credential
     from imagebuilder.registry.credentials import Credentials, CredentialStore
     from imagebuilder.registry.descriptor import Descriptor
+    from imagebuilder.registry.file_store import FileStore
     from imagebuilder.registry.layout import OCILayout
     from imagebuilder.registry.manifest import Manifest
     from imagebuilder.registry.memory.fault import Fault
     from imagebuilder.registry.memory.server import MemoryRegistry
     from imagebuilder.registry.pusher import Pushed, PushEvent, push
+    from imagebuilder.registry.referrers import Attached, attach, list_referrers
     from imagebuilder.registry.settings import HostSettings, RegistrySettings
     from imagebuilder.registry.store import ContentStore, MemoryStore
     from imagebuilder.registry.upload import PushAccess
@@ -26,14 +30,18 @@ if TYPE_CHECKING:
 _NAMES = {
     "checker": ("Checker", "FixedChecker", "RegistryChecker", "check", "check_many"),
     "client": ("Client",),
+    "copier": ("Copier", "copy"),
+    "copy_job": ("Copied",),
     "credential": ("Credential",),
     "credentials": ("CredentialStore", "Credentials"),
     "descriptor": ("Descriptor",),
+    "file_store": ("FileStore",),
     "layout": ("OCILayout",),
     "manifest": ("Manifest",),
     "memory.server": ("MemoryRegistry",),
     "memory.fault": ("Fault",),
     "pusher": ("PushEvent", "Pushed", "push"),
+    "referrers": ("Attached", "attach", "list_referrers"),
     "settings": ("HostSettings", "RegistrySettings"),
     "store": ("ContentStore", "MemoryStore"),
     "upload": ("PushAccess",),
@@ -44,14 +52,18 @@ _HOMES = {name: home for home, names in _NAMES.items() for name in names}
 
 __all__ = [
     "Absent",
+    "Attached",
     "Checker",
     "Client",
     "ContentStore",
+    "Copied",
+    "Copier",
     "Credential",
     "CredentialStore",
     "Credentials",
     "Descriptor",
     "Fault",
+    "FileStore",
     "FixedChecker",
     "HostSettings",
     "Manifest",
@@ -66,8 +78,11 @@ __all__ = [
     "RegistrySettings",
     "Unknown",
     "Verdict",
+    "attach",
     "check",
     "check_many",
+    "copy",
+    "list_referrers",
     "push",
     "verify_pushed",
 ]

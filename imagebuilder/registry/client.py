@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
+    from imagebuilder.registry.connection import Response
     from imagebuilder.registry.credentials import Credentials
     from imagebuilder.registry.manifest import Manifest
     from imagebuilder.registry.upload import Progress, PushAccess, Source, UploadSession
@@ -129,9 +130,7 @@ class Client:
             VerificationError: other bytes came than asked for.
             OSError: the connection broke on the way.
         """
-        response = self._mirrors.ask(ref, partial(fetch.open_blob, self.session, descriptor))
-        if response is None:
-            raise RegistryError(f"{ref.name} has no blob {descriptor.digest}", status=404)
+        response = self.open_blob(ref, descriptor)
         verifier = Verifier(descriptor.digest, descriptor.size)
         held = b""
         try:
@@ -147,6 +146,17 @@ class Client:
         verifier.finish(f"{ref.registry} sent a damaged blob of {ref.name}")
         if held:
             yield held
+
+    def open_blob(self, ref: Reference, descriptor: Descriptor, start: int = 0) -> Response:
+        """A blob as it comes, for those who verify it themselves; the rest from `start` on where the answer is a 206.
+
+        Raises:
+            RegistryError: it could not say, or with status 404 that there is none.
+        """
+        response = self._mirrors.ask(ref, partial(fetch.open_blob, self.session, descriptor, start=start))
+        if response is None:
+            raise RegistryError(f"{ref.name} has no blob {descriptor.digest}", status=404)
+        return response
 
     def has_blob(self, ref: Reference, digest: str) -> bool:
         """Whether a repository has a blob; mirrors are not asked, since this comes before pushing.

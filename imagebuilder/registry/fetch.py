@@ -76,8 +76,12 @@ def find_manifest(session: Session, ref: Reference, attempts: int | None = None)
     raise RegistryError(f"reading {ref} failed: {ref.registry} sent a damaged manifest: {problem}")
 
 
-def open_blob(session: Session, descriptor: Descriptor, ref: Reference, attempts: int | None = None) -> Response | None:
+def open_blob(
+    session: Session, descriptor: Descriptor, ref: Reference, attempts: int | None = None, *, start: int = 0
+) -> Response | None:
     """The answer that carries a blob, unverified; None where the registry says that there is none.
+
+    From `start` on it is asked for the rest alone, which a 206 carries; a registry may still send all of it.
 
     Raises:
         RegistryError: the registry could not say.
@@ -85,9 +89,10 @@ def open_blob(session: Session, descriptor: Descriptor, ref: Reference, attempts
     target = f"{ref.repository}/blobs/{descriptor.digest}"
     scopes = scope.pull(ref.repository)
     long = descriptor.size > _SMALL
-    call = Call("GET", ref, target, scopes, "reading a blob of", _ACCEPT_BLOB, long=long, attempts=attempts)
+    headers = f"{_ACCEPT_BLOB}Range: bytes={start}-\r\n" if start else _ACCEPT_BLOB
+    call = Call("GET", ref, target, scopes, "reading a blob of", headers, long=long, attempts=attempts)
     response = session.send(call)
-    if response.status == 200:
+    if response.status == 200 or (start and response.status == 206):
         return response
     failure = session.failure(response)
     return None if is_absence(failure) else session.refuse(call, failure, _hint(failure))

@@ -10,13 +10,20 @@ from imagebuilder.registry.descriptor import digest_like, is_digest, sha256
 from imagebuilder.registry.session import Call
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from imagebuilder.registry.answer import Failure
     from imagebuilder.registry.client import Client
     from imagebuilder.registry.connection import Response
+    from imagebuilder.registry.session import Session
     from imagebuilder.spec.reference import Reference
 
 _TAKEN = frozenset({200, 201, 202, 204})
 _TASK = "pushing the manifest of"
+# Distribution writes its links in place: while somebody else pushes a blob to the same repository, it is not there for
+# a moment. So what it does not know is asked for again after these seconds.
+_BLINKS = (0.1, 0.4)
+_UNKNOWN_BLOBS = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 
 
 def put_manifest(client: Client, ref: Reference, raw: bytes, media_type: str) -> str:
@@ -28,16 +35,13 @@ def put_manifest(client: Client, ref: Reference, raw: bytes, media_type: str) ->
         RegistryError: the registry could not.
     """
     session = client.session
-    digest = digest_like(ref.digest, raw) if ref.digest else sha256(raw)
-    if ref.digest and digest != ref.digest:
-        raise PushError(f"{_TASK} {ref} failed: the manifest has digest {digest}", hint="build the image again")
-    if not media_type.isascii() or not media_type.isprintable():
-        raise PushError(f"{_TASK} {ref} failed: {media_type!r} is not a media type")
+    digest = _checked(ref, raw, media_type)
     headers = f"Content-Type: {media_type}\r\nContent-Length: {len(raw)}\r\n"
     target = f"{ref.repository}/manifests/{ref.target}"
     call = Call("PUT", ref, target, scope.push(ref.repository), _TASK, headers, lambda: (raw,), once=True)
     deadline = session.deadline()
     attempt = 0
+    blinks = iter(_BLINKS)
     while True:
         attempt += 1
         problem: OSError | Response
@@ -52,12 +56,32 @@ def put_manifest(client: Client, ref: Reference, raw: bytes, media_type: str) ->
                 return digest
             if response.status not in retry.STATUSES:
                 failure = session.failure(response)
+                if _was_blink(session, failure, blinks):
+                    continue
                 if _is_there(client, ref, digest):
                     return digest
                 _refuse(client, ref, digest, call, failure)
         session.transport.pause(session.request(call, ref), attempt, deadline, problem)
         if _is_there(client, ref, digest):
             return digest
+
+
+def _checked(ref: Reference, raw: bytes, media_type: str) -> str:
+    """The digest of what is to be put, if that can be put there."""
+    digest = digest_like(ref.digest, raw) if ref.digest else sha256(raw)
+    if ref.digest and digest != ref.digest:
+        raise PushError(f"{_TASK} {ref} failed: the manifest has digest {digest}", hint="build the image again")
+    if not media_type.isascii() or not media_type.isprintable():
+        raise PushError(f"{_TASK} {ref} failed: {media_type!r} is not a media type")
+    return digest
+
+
+def _was_blink(session: Session, failure: Failure, blinks: Iterator[float]) -> bool:
+    """Whether a refusal may be over by now, having waited a moment."""
+    pause = None if _UNKNOWN_BLOBS.isdisjoint(failure.codes) else next(blinks, None)
+    if pause is not None:
+        session.clock.sleep(pause)
+    return pause is not None
 
 
 def _compare(ref: Reference, digest: str, said: str) -> None:

@@ -14,7 +14,7 @@ from imagebuilder.registry.fetch import MANIFEST_LIMIT
 from imagebuilder.registry.manifest import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from imagebuilder.registry.client import Client
     from imagebuilder.registry.descriptor import Descriptor
@@ -73,10 +73,15 @@ def push(
         RegistryError: the registry could not.
         VerificationError: the store lacks a part of it.
     """
-    return _Push(client, store, ref, tuple(mount_from), on_event).run(root, max(1, parallel))
+    return PushJob(client, store, ref, tuple(mount_from), on_event).run(root, max(1, parallel))
 
 
-class _Push:
+class PushJob:
+    """The steps of one push; `push` runs them on threads of its own, a copier on those it shares.
+
+    `stopped`, once set, ends what is under way at its next piece.
+    """
+
     def __init__(
         self,
         client: Client,
@@ -95,14 +100,18 @@ class _Push:
         self.events = threading.Lock()
 
     def run(self, root: Descriptor, parallel: int) -> Pushed:
+        """All steps, one after another; only the blobs go side by side."""
         manifests = self.manifests(root)
-        blobs = {blob.digest: blob for manifest in manifests for blob in manifest.blobs}
+        self.target(manifests[-1])
+        self.blobs(blobs_of(manifests), parallel)
+        return self.finish(manifests)
+
+    def finish(self, manifests: Sequence[Manifest]) -> Pushed:
+        """Put the manifests, all blobs being there: children by digest, then the last one under the tag."""
         top = manifests[-1]
-        target = self.target(top)
-        self.blobs(sorted(blobs.values(), key=lambda blob: -blob.size), parallel)
         for manifest in manifests[:-1]:
             self.manifest(manifest, self.ref.with_digest(manifest.digest))
-        self.manifest(top, target)
+        self.manifest(top, self.target(top))
         tally = self.tally
         return Pushed(top.digest, tally.uploaded, tuple(sorted(tally.mounted)), tuple(sorted(tally.skipped)))
 
@@ -114,12 +123,12 @@ class _Push:
             return self.ref
         return self.ref.with_tag(self.ref.tag or "latest")
 
-    def manifests(self, root: Descriptor) -> list[Manifest]:
-        """All manifests, children before those that list them."""
+    def manifests(self, root: Descriptor, left_out: Collection[str] = ()) -> list[Manifest]:
+        """All manifests, children before those that list them, but for those of the digests `left_out`."""
         found: dict[str, Manifest] = {}
 
         def visit(descriptor: Descriptor, above: tuple[str, ...]) -> None:
-            if descriptor.digest in found:
+            if descriptor.digest in found or descriptor.digest in left_out:
                 return
             manifest = self.read(descriptor)
             for child in manifest.children if descriptor.digest not in above else ():
@@ -168,13 +177,39 @@ class _Push:
                 self.stopped.set()
                 raise
 
-    def bring(self, blob: Descriptor) -> None:
-        """Find, mount or upload one blob."""
+    def bring(self, blob: Descriptor, known: Sequence[str] = (), needed: Callable[[], bool] | None = None) -> None:
+        """Find, mount or upload one blob; mounting comes first from repositories that are `known` to have it.
+
+        What is stopped goes on as long as others need it.
+        """
+        begun: UploadSession | None = None
+        if known:
+            mounted, begun = self.mount(blob, known)
+            if mounted:
+                return
         if self.client.has_blob(self.ref, blob.digest):
             self.note(self.tally.skipped, blob, "exists")
             return
+        if not known:
+            mounted, begun = self.mount(blob, self.mount_from)
+            if mounted:
+                return
+        self.event(PushEvent("uploading", blob.digest, blob.media_type, blob.size))
+
+        def progress(sent: int) -> None:
+            if self.stopped.is_set() and not (needed and needed()):
+                raise StoppedError
+            self.event(PushEvent("uploading", blob.digest, blob.media_type, blob.size, sent))
+
+        self.client.upload_blob(self.ref, blob, lambda: self.store.open(blob.digest), progress=progress, begun=begun)
+        with self.tally.lock:
+            self.tally.uploaded += blob.size
+        self.event(PushEvent("uploaded", blob.digest, blob.media_type, blob.size, blob.size))
+
+    def mount(self, blob: Descriptor, sources: Sequence[str]) -> tuple[bool, UploadSession | None]:
+        """Whether the blob could be mounted from one of these; where not, the place to upload it that was offered."""
         begun: UploadSession | None = None
-        for source in self.mount_from:
+        for source in sources:
             try:
                 begun = self.client.mount_blob(self.ref, blob.digest, source)
             except DeniedError:
@@ -185,18 +220,8 @@ class _Push:
                 continue
             if begun is None:
                 self.note(self.tally.mounted, blob, "mounted")
-                return
-        self.event(PushEvent("uploading", blob.digest, blob.media_type, blob.size))
-
-        def progress(sent: int) -> None:
-            if self.stopped.is_set():
-                raise _StoppedError
-            self.event(PushEvent("uploading", blob.digest, blob.media_type, blob.size, sent))
-
-        self.client.upload_blob(self.ref, blob, lambda: self.store.open(blob.digest), progress=progress, begun=begun)
-        with self.tally.lock:
-            self.tally.uploaded += blob.size
-        self.event(PushEvent("uploaded", blob.digest, blob.media_type, blob.size, blob.size))
+                return True, None
+        return False, begun
 
     def manifest(self, manifest: Manifest, ref: Reference) -> None:
         """Put one manifest."""
@@ -218,5 +243,11 @@ class _Push:
                 self.on_event(event)
 
 
-class _StoppedError(Exception):
+def blobs_of(manifests: Sequence[Manifest]) -> list[Descriptor]:
+    """The blobs of manifests, each once, the largest first: what takes longest begins first."""
+    blobs = {blob.digest: blob for manifest in manifests for blob in manifest.blobs}
+    return sorted(blobs.values(), key=lambda blob: -blob.size)
+
+
+class StoppedError(Exception):
     """Another blob failed; this one need not go on."""

@@ -192,6 +192,14 @@ def test_a_tag_that_did_not_arrive_is_repeated(registry, patient, images, ref, r
     assert len(registry.requests("PUT", "/manifests/")) == 2
 
 
+def test_a_blob_that_is_not_there_for_a_moment(registry, patient, images, ref, root):
+    """Distribution writes links in place, so another push of the same blob makes it vanish for an instant."""
+    body = b'{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}'
+    registry.fault(Fault("PUT", "/manifests/", times=2, status=400, body=body))
+    push(patient, images.store, root, ref)
+    assert there(patient, ref, root)
+
+
 def test_an_immutable_tag(patient, images):
     with MemoryRegistry(immutable_tags=True) as registry:
         ref = Reference.parse(f"{registry.host}/team/app:1")

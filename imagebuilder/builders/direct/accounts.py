@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import TYPE_CHECKING
 
-from imagebuilder.errors import SpecError
+from imagebuilder.errors import BuildError
 from imagebuilder.layers.layer import TarEntry
 from imagebuilder.layers.tar_header import Kind
 
@@ -14,73 +15,96 @@ if TYPE_CHECKING:
 
 # The range that useradd takes ids of people from (login.defs, UID_MIN and UID_MAX).
 _FIRST, _LAST = 1000, 60_000
-_HOME_MODE = 0o700
+_PASSWD, _GROUP = "etc/passwd", "etc/group"
+_ROOT = {_PASSWD: "root:x:0:0:root:/root:/bin/sh\n", _GROUP: "root:x:0:\n"}
 
 
 class Accounts:
     """The accounts of a base and those added to it; passwords are locked, so /etc/shadow need not know them."""
 
     def __init__(self, facts: BaseFacts) -> None:
-        self._passwd = _lines(facts.texts.get("etc/passwd", "root:x:0:0:root:/root:/bin/sh"))
-        self._group = _lines(facts.texts.get("etc/group", "root:x:0:"))
+        self._texts = {path: facts.texts.get(path) or text for path, text in _ROOT.items()}
         self._skeleton = {
             path.removeprefix("etc/skel/"): text for path, text in facts.texts.items() if path.startswith("etc/skel/")
         }
-        self.changed = False
+        self._home_mode = _home_mode(facts.texts.get("etc/login.defs", ""))
 
     def ids(self, name: str) -> tuple[int, int]:
-        """The user and primary group ids of a user, or of `uid` and `uid:gid`.
+        """The user and primary group ids of a user, or of `uid`, `uid:gid` and the like.
 
         Raises:
-            SpecError: there is no such user.
+            BuildError: there is no such user or group.
         """
         user, _, group = name.partition(":")
         if user.isdigit():
-            return int(user), int(group) if group.isdigit() else int(user)
-        for parts in self._passwd:
-            if parts[0] == user:
-                return int(parts[2]), int(parts[3])
-        raise SpecError(f"the image has no user {user!r}", hint=f'make it with with_user("{user}")')
-
-    def home(self, name: str) -> str:
-        """A user's home."""
-        return next((parts[5] for parts in self._passwd if parts[0] == name and len(parts) > 5), "/")
+            uid = gid = int(user)
+        else:
+            row = next((row for row in self._rows(_PASSWD) if row[0] == user and row[3].isdigit()), None)
+            if row is None:
+                raise BuildError(f"the image has no user {user!r}", hint=f'make it with with_user("{user}")')
+            uid, gid = int(row[2]), int(row[3])
+        if group.isdigit():
+            gid = int(group)
+        elif group:
+            there = next((row for row in self._rows(_GROUP) if row[0] == group), None)
+            if there is None:
+                raise BuildError(f"the image has no group {group!r}")
+            gid = int(there[2])
+        return uid, gid
 
     def add(self, name: str, uid: int | None) -> list[TarEntry]:
-        """Add a user with a group and a home; gives the home's entries, none where the user exists.
+        """Add a user with a group and a home, as `useradd` does; gives what is to be written, nothing if it exists.
 
         Raises:
-            SpecError: the user exists under another id, or the id is another user's.
+            BuildError: the user exists under another id, or the id or the group's name is another's.
         """
-        for parts in self._passwd:
-            if parts[0] == name:
-                if uid is not None and int(parts[2]) != uid:
-                    raise SpecError(f"user {name} exists in the base with uid {parts[2]}, not {uid}")
+        users, groups = self._rows(_PASSWD), self._rows(_GROUP)
+        for row in users:
+            if row[0] == name:
+                if uid is not None and int(row[2]) != uid:
+                    raise BuildError(f"user {name} exists in the base with uid {row[2]}, not {uid}")
                 return []
-            if uid is not None and int(parts[2]) == uid:
-                raise SpecError(f"uid {uid} is {parts[0]}'s in the base", hint="choose another uid, or leave it out")
-        number = self._free() if uid is None else uid
-        if not any(int(parts[2]) == number for parts in self._group):
-            self._group.append([name, "x", str(number), ""])
-        home = f"/home/{name}"
-        self._passwd.append([name, "*", str(number), str(number), "", home, "/bin/sh"])
-        self.changed = True
-        root = home.lstrip("/")
-        files = [TarEntry.file(posixpath.join(root, path), text.encode()) for path, text in self._skeleton.items()]
-        return [TarEntry(root, Kind.FOLDER, _HOME_MODE), *files]
-
-    def entries(self) -> list[TarEntry]:
-        """The account files."""
+            if uid is not None and int(row[2]) == uid:
+                raise BuildError(f"uid {uid} is {row[0]}'s in the base", hint="choose another uid, or leave it out")
+        taken = {int(row[2]) for row in groups}
+        if any(row[0] == name and int(row[2]) != uid for row in groups):
+            raise BuildError(f"the base has a group {name} already", hint="choose another name")
+        number = _next({int(row[2]) for row in users}) if uid is None else uid
+        group = number if uid is not None or number not in taken else _next(taken)
+        if group not in taken:
+            self._append(_GROUP, f"{name}:x:{group}:")
+        home = f"home/{name}"
+        self._append(_PASSWD, f"{name}:*:{number}:{group}::/{home}:/bin/sh")
+        owner = number, group
         return [
-            TarEntry.file(path, "".join(":".join(parts) + "\n" for parts in lines).encode())
-            for path, lines in (("etc/passwd", self._passwd), ("etc/group", self._group))
+            TarEntry(home, Kind.FOLDER, self._home_mode, owner=owner),
+            *(_file(posixpath.join(home, path), text, owner) for path, text in sorted(self._skeleton.items())),
+            *(_file(path, text, (0, 0)) for path, text in self._texts.items()),
         ]
 
-    def _free(self) -> int:
-        taken = {int(parts[2]) for lines in (self._passwd, self._group) for parts in lines}
-        return max([number for number in taken if _FIRST <= number <= _LAST], default=_FIRST - 1) + 1
+    def _rows(self, path: str) -> list[list[str]]:
+        rows = (line.split(":") for line in self._texts[path].splitlines() if not line.startswith("#"))
+        return [row for row in rows if len(row) > 3 and row[2].isdigit()]
+
+    def _append(self, path: str, line: str) -> None:
+        text = self._texts[path]
+        self._texts[path] = f"{text}{'' if text.endswith(chr(10)) else chr(10)}{line}\n"
 
 
-def _lines(text: str) -> list[list[str]]:
-    lines = (line.split(":") for line in text.splitlines() if line and not line.startswith("#"))
-    return [parts for parts in lines if len(parts) > 2 and parts[2].isdigit()]
+def _file(path: str, text: str, owner: tuple[int, int]) -> TarEntry:
+    data = text.encode(errors="surrogateescape")
+    return TarEntry(path, Kind.FILE, 0o644, len(data), data, owner=owner)
+
+
+def _next(taken: set[int]) -> int:
+    """The id after the highest of people's."""
+    return max([number for number in taken if _FIRST <= number <= _LAST], default=_FIRST - 1) + 1
+
+
+def _home_mode(login_defs: str) -> int:
+    """login.defs(5): HOME_MODE, or else what UMASK leaves."""
+    said = re.search(r"^\s*HOME_MODE\s+([0-7]+)", login_defs, re.MULTILINE)
+    if said:
+        return int(said[1], 8)
+    umask = re.search(r"^\s*UMASK\s+([0-7]+)", login_defs, re.MULTILINE)
+    return 0o777 & ~int(umask[1], 8) if umask else 0o755

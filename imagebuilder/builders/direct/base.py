@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import io
 import json
-import tarfile
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from imagebuilder.builders.direct.facts import BaseFacts, BaseTree, FactsMemory
-from imagebuilder.errors import RegistryError
+from imagebuilder.builders.direct.tree import BaseTree, UnreadableLayerError
+from imagebuilder.errors import BuildError, RegistryError, VerificationError
 from imagebuilder.registry.manifest import Manifest
+from imagebuilder.registry.store import missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from imagebuilder.builders.direct.facts import BaseFacts, FactsMemory
     from imagebuilder.registry.client import Client
     from imagebuilder.registry.descriptor import Descriptor
     from imagebuilder.registry.layout import OCILayout
@@ -45,12 +46,24 @@ class Base:
         if manifest.config is None:
             raise RegistryError(f"{name} is not a container image")
         with store.open(manifest.config.digest) as blob:
-            return cls(name, manifest, json.load(blob), store)
+            try:
+                config = json.load(blob)
+            except ValueError as error:
+                raise RegistryError(f"the config of {name} is not JSON: {error}") from None
+        if not isinstance(config, dict):
+            raise RegistryError(f"the config of {name} is no config")
+        return cls(name, manifest, config, store)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What its config says about containers."""
+        found = self.config.get("config")
+        return found if isinstance(found, dict) else {}
 
     @property
     def environ(self) -> dict[str, str]:
         """The environment of its config."""
-        listed = (self.config.get("config") or {}).get("Env") or []
+        listed = self.settings.get("Env") or []
         return dict(item.split("=", 1) for item in listed if "=" in item)
 
 
@@ -68,7 +81,8 @@ class Bases:
         """The base for a platform.
 
         Raises:
-            RegistryError: the registry could not say, or has none for the platform.
+            BuildError: it has none for the platform.
+            RegistryError: the registry could not say.
         """
         with self._lock:
             key = (reference, platform)
@@ -76,8 +90,8 @@ class Bases:
                 self._bases[key] = self._read(reference, platform)
             return self._bases[key]
 
-    def facts(self, base: Base) -> BaseFacts:
-        """What is in it; its layers are read through once per digest and machine.
+    def facts(self, base: Base, check: Callable[[], None] = lambda: None) -> BaseFacts:
+        """What is in it; its layers are read through once per digest and machine. `check` is called on the way.
 
         Raises:
             RegistryError: a layer could not be sent, or is of a kind this Python does not read.
@@ -87,7 +101,7 @@ class Bases:
             if digest not in self._facts:
                 found = self._memory.recall(digest)
                 if found is None:
-                    found = _explore(base)
+                    found = _explore(base, check)
                     self._memory.remember(digest, found)
                 self._facts[digest] = found
             return self._facts[digest]
@@ -97,12 +111,15 @@ class Bases:
         if manifest.is_index:
             child = next((child for child in manifest.images if child.platform == platform), None)
             if child is None:
-                has = ", ".join(map(str, manifest.platforms))
-                raise RegistryError(f"{reference.familiar} has no {platform} (it has {has})")
+                raise _no_platform(reference, platform, ", ".join(map(str, manifest.platforms)))
             manifest = self._client.manifest(reference.with_digest(child.digest))
         elif (found := self._client.platform_of(reference, manifest)) != platform:
-            raise RegistryError(f"{reference.familiar} is for {found}, not {platform}")
+            raise _no_platform(reference, platform, str(found))
         return Base.of(reference.familiar, manifest, RemoteStore(self._client, reference, manifest))
+
+
+def _no_platform(reference: Reference, platform: Platform, has: str) -> BuildError:
+    return BuildError(f"the base {reference.familiar} has no {platform}", hint=f"choose one that it has: {has}")
 
 
 def local_bases(store: ContentStore, root: Descriptor, name: str, platforms: Sequence[Platform]) -> list[Base]:
@@ -130,11 +147,17 @@ class RemoteStore:
 
     def open(self, digest: str) -> BinaryIO:
         """A new stream of the content."""
-        return io.BufferedReader(_Pieces(self._client.stream_blob(self._reference, self._blobs[digest])), _PIECE)
+        blob = self._blob(digest)
+        return io.BufferedReader(_Pieces(self._client.stream_blob(self._reference, blob)), _PIECE)
 
     def size(self, digest: str) -> int:
         """Its length in bytes."""
-        return self._blobs[digest].size
+        return self._blob(digest).size
+
+    def _blob(self, digest: str) -> Descriptor:
+        if digest not in self._blobs:
+            raise missing(digest, self._reference.familiar)
+        return self._blobs[digest]
 
 
 class LayeredStore:
@@ -157,6 +180,8 @@ class LayeredStore:
 
 
 class _Pieces(io.RawIOBase):
+    """A file of what an iterator gives; closed early, so is the iterator."""
+
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self._rest = memoryview(b"")
@@ -172,13 +197,19 @@ class _Pieces(io.RawIOBase):
         self._rest = self._rest[count:]
         return count
 
+    def close(self) -> None:
+        end = getattr(self._pieces, "close", None)
+        if end is not None:
+            end()
+        super().close()
 
-def _explore(base: Base) -> BaseFacts:
-    tree = BaseTree()
+
+def _explore(base: Base, check: Callable[[], None]) -> BaseFacts:
+    tree = BaseTree(check)
     for layer in base.manifest.layers:
         try:
             with base.store.open(layer.digest) as stream:
                 tree.add_layer(stream)
-        except (tarfile.TarError, EOFError, OSError) as error:
+        except (UnreadableLayerError, OSError, VerificationError) as error:
             raise RegistryError(f"layer {layer.digest} of {base.name} cannot be read here: {error}") from error
     return tree.facts(base.environ)

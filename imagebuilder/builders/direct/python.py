@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.events import Progress
 from imagebuilder.builders.workspace import workspace
-from imagebuilder.errors import SpecError, WorkError
+from imagebuilder.errors import BuildError, SpecError
 from imagebuilder.layers import (
     Compiler,
     InstallTarget,
@@ -18,9 +20,10 @@ from imagebuilder.layers import (
     WheelFile,
     assemble,
     assemble_bytecode,
+    stack_key,
 )
 from imagebuilder.layers import Plan as LayerPlan
-from imagebuilder.layers.packing import LAYER_LIMIT
+from imagebuilder.layers.packing import BUCKETS, LAYER_LIMIT, MOST_ALONE
 from imagebuilder.packages import (
     Fetcher,
     Logins,
@@ -38,10 +41,10 @@ from imagebuilder.plan.ops import Exec, InstallPackages
 from imagebuilder.plan.secrets import secret_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from imagebuilder.builders.direct.facts import BaseFacts
+    from imagebuilder.builders.direct.facts import BaseFacts, Interpreter
     from imagebuilder.builders.events import Emit
     from imagebuilder.builders.port import BuildRequest
     from imagebuilder.packages import LockedFile, Resolution
@@ -50,9 +53,8 @@ if TYPE_CHECKING:
     from imagebuilder.spec.platform import Platform
     from imagebuilder.spec.secret import Secret
 
-
-class NotDirectError(WorkError):
-    """An image cannot be assembled from files alone; another builder can make it."""
+# Fewer where the base and the other steps leave less room; the same number means the same layers.
+_MOST_LAYERS = BUCKETS + MOST_ALONE
 
 
 @dataclass(frozen=True)
@@ -71,77 +73,181 @@ class Environments:
         self._settings = settings
         self._environ = environ
 
-    def install_target(self, facts: BaseFacts, prefix: str) -> InstallTarget:
-        """Where packages go on a base.
+    def install_target(self, facts: BaseFacts, prefix: str) -> tuple[InstallTarget, str | None]:
+        """Where packages go on a base, and its Python's full version where that is known.
 
         Raises:
-            SpecError: the base has no Python.
+            BuildError: the base has no Python.
+            NotDirectError: only running its Python tells what it is.
         """
-        if facts.interpreter is None:
-            raise SpecError(
-                "the base image has no Python, so Python packages cannot be installed",
-                hint='start from one that has, or add it with with_apt_packages("python3")',
-            )
-        return InstallTarget(prefix=prefix, python=facts.interpreter.version, interpreter=facts.interpreter.path)
+        found = _interpreter(facts)
+        there = facts.minor_of(f"{prefix}/bin/python") if f"{prefix.strip('/')}/bin" in facts.folders else None
+        python = found.version if there is None else (3, there)
+        full = ".".join(map(str, found.full_version)) if found.full_version[2] and python == found.version else None
+        return InstallTarget(prefix=prefix, python=python, interpreter=found.path), full
 
     def install(
-        self, plan: Plan, request: BuildRequest, platform: Platform, facts: BaseFacts, emit: Emit, *, room: int
+        self,
+        plan: Plan,
+        request: BuildRequest,
+        facts: BaseFacts,
+        *,
+        platform: Platform,
+        room: int,
+        emit: Emit,
+        check: Callable[[], None],
     ) -> Installed:
         """Every Python layer of a plan, resolved together in their order; `room` is for how many other layers.
 
         Raises:
             NotDirectError: a package has no wheel, or only an installer can tell what a layer installs.
-            BuildError: the requirements have no solution, or the index did not answer.
+            BuildError: the requirements have no solution, or a file is not there any more.
+            RegistryError: an index did not answer.
         """
-        steps = _python_steps(plan)
-        target = self.install_target(facts, _prefix(plan))
-        assert facts.interpreter is not None
-        python = PythonTarget(facts.interpreter.full_version, platform, glibc=facts.glibc, musl=facts.musl)
-        resolution = self._resolve(steps, python, request)
-        files = _wheels(resolution, python)
-        paths = self._fetch(resolution, files, request, emit)
-        wheels = [WheelFile(path, sha256=file.sha256) for path, file in zip(paths, files, strict=True)]
-        cache = LayerCache(self._cache_dir / "layers")
-        budget = (LAYER_LIMIT - room) // 2  # as much again for bytecode
-        layer_plan = LayerPlan.of(wheels, target, budget=budget)
-        layers = assemble(wheels, target, self._cache_dir, plan=layer_plan, cache=cache)
+        target, _ = self.install_target(facts, _prefix(plan))
+        python = _python_target(facts, target, platform)
+        present = facts.installed(f"{target.prefix}/{target.site_packages}")
+        resolution = self._resolve(_python_steps(plan), python, request, present, check)
+        files = _wheels(resolution, python, present)
+        check()
+        if not files:
+            return Installed([])
+        budget = min(_MOST_LAYERS, (LAYER_LIMIT - room) // 2)  # as much again for bytecode
+        if budget < 1:
+            raise NotDirectError(f"{request.name}: the base and the steps leave no layer for packages")
         interpreter = interpreter_for(target.python)
-        if interpreter is None:
-            major, minor = target.python
-            text = f"no Python {major}.{minor} is on this machine to compile bytecode with: imports will be slower"
-            return Installed(layers, (text,))
-        compiler = Compiler(interpreter, self._cache_dir / "bytecode")
-        bytecode = assemble_bytecode(layer_plan, target, self._cache_dir, compiler, cache=cache)
-        return Installed([*layers, *bytecode])
+        compiler = Compiler(interpreter, self._cache_dir / "bytecode") if interpreter else None
+        warnings = () if compiler else (_no_bytecode(target),)
+        work = _Stack(self._cache_dir, files, target, budget=budget, compiler=compiler, check=check)
+        layers = None if request.no_cache else work.known()
+        if layers is None:
+            layers = work.make(self._fetch(resolution, files, request, emit, check))
+        return Installed(layers, warnings)
 
-    def _resolve(self, steps: list[PythonStep], python: PythonTarget, request: BuildRequest) -> Resolution:
+    def _resolve(
+        self,
+        steps: list[PythonStep],
+        python: PythonTarget,
+        request: BuildRequest,
+        present: Mapping[str, str],
+        check: Callable[[], None],
+    ) -> Resolution:
         def value(secret: Secret) -> str:
             return request.secrets[secret_id(secret)]
 
         cache = None if request.no_cache else ResolutionCache(self._cache_dir / "resolutions")
-        uv = Uv(self._environ, request.site)
+        uv = Uv(self._environ, request.site, check=check)
         with workspace(self._cache_dir / "work") as temporary:
-            found = Resolver(python, uv, cache, secret_value=value, temporary=temporary).resolve(steps)
+            found = Resolver(python, uv, cache, secret_value=value, temporary=temporary).resolve(steps, present)
         if isinstance(found, NeedsInstaller):
-            raise NotDirectError(str(found))
+            raise NotDirectError(f"{request.name}: {found}")
         return found
 
     def _fetch(
-        self, resolution: Resolution, files: list[LockedFile], request: BuildRequest, emit: Emit
-    ) -> tuple[Path, ...]:
+        self,
+        resolution: Resolution,
+        files: list[LockedFile],
+        request: BuildRequest,
+        emit: Emit,
+        check: Callable[[], None],
+    ) -> list[WheelFile]:
         total = sum(file.size or 0 for file in files) or None
         arrived = 0
 
         def progress(count: int) -> None:
             nonlocal arrived
+            check()
             arrived += count
             emit(Progress(request.name, "fetch", "fetch wheels", arrived, total))
 
-        fetcher = Fetcher(WheelStore(self._cache_dir / "wheels"), self._settings, Logins(resolution.logins))
+        with Fetcher(WheelStore(self._cache_dir / "wheels"), self._settings, Logins(resolution.logins)) as fetcher:
+            paths = fetcher.fetch(files, progress, check)
+        return [WheelFile(path, sha256=file.sha256) for path, file in zip(paths, files, strict=True)]
+
+
+class _Stack:
+    """The layers of a set of wheels, and those of their bytecode."""
+
+    def __init__(
+        self,
+        cache_dir: Path,
+        files: list[LockedFile],
+        target: InstallTarget,
+        *,
+        budget: int,
+        compiler: Compiler | None,
+        check: Callable[[], None],
+    ) -> None:
+        self._cache_dir = cache_dir
+        self._cache = LayerCache(cache_dir / "layers")
+        self._target = target
+        self._budget = budget
+        self._compiler = compiler
+        self._check = check
+        digests = [file.sha256 for file in files]
+        self._keys = [stack_key(digests, target, budget=budget)]
+        if compiler is not None:
+            compiler.check = check
+            self._keys.append(stack_key(digests, target, budget=budget, codec=compiler.codec))
+
+    def known(self) -> list[Layer] | None:
+        """The layers, if all are on this disk; no wheel is needed then.
+
+        Their digests are not looked at: whoever reads them, to push or to write them elsewhere, verifies them.
+        """
+        layers: list[Layer] = []
+        for key in self._keys:
+            found = self._cache.get_stack(key)
+            if found is None or not all(map(self._is_there, found)):
+                return None
+            layers += found
+        return layers
+
+    def make(self, wheels: list[WheelFile]) -> list[Layer]:
+        """Write the layers; wheels are spliced while others' modules are compiled."""
+        plan = LayerPlan.of(wheels, self._target, budget=self._budget)
+        folder, cache, target = self._cache_dir, self._cache, self._target
+        with ThreadPoolExecutor(1, "bytecode") as pool:
+            compiled = None
+            if self._compiler is not None:
+                compiled = pool.submit(assemble_bytecode, plan, target, folder, self._compiler, cache=cache)
+            layers = assemble(
+                wheels, target, folder, plan=plan, cache=cache, budget=self._budget, workers=1, check=self._check
+            )
+            if compiled is None:
+                return layers
+            bytecode = compiled.result()
+        cache.put_stack(self._keys[1], bytecode)
+        return [*layers, *bytecode]
+
+    def _is_there(self, layer: Layer) -> bool:
+        path = self._cache_dir / "blobs" / "sha256" / layer.descriptor.digest.removeprefix("sha256:")
         try:
-            return fetcher.fetch(files, progress)
-        finally:
-            fetcher.close()
+            return path.stat().st_size == layer.descriptor.size
+        except OSError:
+            return False
+
+
+def _interpreter(facts: BaseFacts) -> Interpreter:
+    if facts.interpreter is not None:
+        return facts.interpreter
+    if facts.odd_python is not None:
+        raise NotDirectError(f"what Python {facts.odd_python} of the base is can only be found out by running it")
+    raise BuildError(
+        "the base image has no Python, so Python packages cannot be installed",
+        hint='start from one that has, or add it with with_apt_packages("python3")',
+    )
+
+
+def _python_target(facts: BaseFacts, target: InstallTarget, platform: Platform) -> PythonTarget:
+    found = _interpreter(facts)
+    version = found.full_version if found.version == target.python else target.python
+    if facts.glibc is None and facts.musl is None:
+        raise NotDirectError("the base does not say which C library it has, so no wheels can be chosen for it")
+    try:
+        return PythonTarget(version, platform, glibc=facts.glibc, musl=facts.musl)
+    except SpecError as error:
+        raise NotDirectError(error.message) from None
 
 
 def _python_steps(plan: Plan) -> list[PythonStep]:
@@ -159,12 +265,25 @@ def _prefix(plan: Plan) -> str:
     return next(str(found["venv"]) for found in values if "venv" in found)
 
 
-def _wheels(resolution: Resolution, python: PythonTarget) -> list[LockedFile]:
+def _wheels(resolution: Resolution, python: PythonTarget, present: Mapping[str, str]) -> list[LockedFile]:
+    replaced = [package for package in resolution.packages if package.name in present]
+    if replaced:
+        named = ", ".join(f"{package.name} {present[package.name]} by {package}" for package in replaced)
+        raise NotDirectError(f"what the base has installed must be replaced: {named}")
     chosen = [choose(package, python) for package in resolution.packages]
     missing = [str(found) for found in chosen if isinstance(found, NeedsBuild)]
     if missing:
         raise NotDirectError("; ".join(missing))
     return [found for found in chosen if not isinstance(found, NeedsBuild)]
+
+
+def _no_bytecode(target: InstallTarget) -> str:
+    version = ".".join(map(str, target.python))
+    return (
+        f"no Python {version} is on this machine to compile bytecode with, so the image has none: each container "
+        f"compiles what it imports when it starts, for pandas and scikit-learn about a second; uv python install "
+        f"{version} makes it faster"
+    )
 
 
 def interpreter_for(version: tuple[int, int]) -> str | None:

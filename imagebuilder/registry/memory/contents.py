@@ -24,6 +24,7 @@ _ROUTES = tuple(
         ("upload", r"blobs/uploads/(?P<target>[^/]*)"),
         ("blob", r"blobs/(?P<target>[^/]+)"),
         ("tags", r"tags/list(?P<target>)"),
+        ("referrers", r"referrers/(?P<target>[^/]+)"),
     )
 )
 
@@ -55,9 +56,10 @@ class Repository:
 
 
 class Contents:
-    """Repositories by name, and the uploads under way."""
+    """Repositories by name, and the uploads under way; `referrers` as distribution 3 has them, and 2.8 has not."""
 
-    def __init__(self, *, immutable_tags: bool = False) -> None:
+    def __init__(self, *, immutable_tags: bool = False, referrers: bool = False) -> None:
+        self.referrers = referrers
         self.repositories: dict[str, Repository] = {}
         self.uploads: dict[str, bytearray] = {}
         self.immutable_tags = immutable_tags
@@ -76,13 +78,10 @@ class Contents:
         for kind, pattern in _ROUTES:
             if match := pattern.match(unquote(path)):
                 with self._lock:
-                    if kind == "manifest":
-                        return self._manifest(asked, match["name"], match["target"])
                     if kind == "upload":
                         return self._upload(asked, match["name"], match["target"], query)
-                    if kind == "blob":
-                        return self._blob(asked, match["name"], match["target"])
-                    return self._tags(match["name"])
+                    given = {"manifest": self._manifest, "blob": self._blob, "tags": self._tags}
+                    return given.get(kind, self._referrers)(asked, match["name"], match["target"])
         return error(404, "NOT_FOUND", "page not found")
 
     def _manifest(self, asked: Asked, name: str, target: str) -> Answer:
@@ -124,7 +123,23 @@ class Contents:
                 return error(400, "TAG_INVALID", why)
             repository.tags[target] = digest
         repository.manifests[digest] = (asked.headers.get("content-type", ""), asked.body)
-        return Answer(201, {"Location": f"/v2/{name}/manifests/{digest}", "Docker-Content-Digest": digest})
+        headers = {"Location": f"/v2/{name}/manifests/{digest}", "Docker-Content-Digest": digest}
+        if self.referrers and "subject" in document:
+            headers["OCI-Subject"] = document["subject"]["digest"]
+        return Answer(201, headers)
+
+    def _referrers(self, _asked: Asked, name: str, subject: str) -> Answer:
+        """The manifests that name a subject (OCI distribution-spec "Listing Referrers")."""
+        if not self.referrers:
+            return error(404, "NOT_FOUND", "page not found")
+        listed = []
+        for digest, (media_type, raw) in self.repository(name).manifests.items():
+            document = json.loads(raw)
+            if document.get("subject", {}).get("digest") == subject:
+                kind = document.get("artifactType") or document.get("config", {}).get("mediaType")
+                listed.append({"mediaType": media_type, "digest": digest, "size": len(raw), "artifactType": kind})
+        index = {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": listed}
+        return Answer(200, {"Content-Type": media_types.OCI_INDEX}, json.dumps(index).encode())
 
     def _blob(self, asked: Asked, name: str, digest: str) -> Answer:
         repository = self.repositories.get(name)
@@ -165,7 +180,7 @@ class Contents:
         location = f"/v2/{name}/blobs/uploads/{session}?_state=a%2fb%3D"
         return Answer(202, {"Location": location, "Range": f"0-{end}", "Docker-Upload-UUID": session})
 
-    def _tags(self, name: str) -> Answer:
+    def _tags(self, _asked: Asked, name: str, _target: str) -> Answer:
         if name not in self.repositories:
             return error(404, "NAME_UNKNOWN", "repository name not known to registry")
         listed = {"name": name, "tags": sorted(self.repositories[name].tags)}

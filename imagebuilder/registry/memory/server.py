@@ -35,9 +35,10 @@ class MemoryRegistry:
         *,
         tokens: TokenService | None = None,
         immutable_tags: bool = False,
+        referrers: bool = False,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.contents = Contents(immutable_tags=immutable_tags)
+        self.contents = Contents(immutable_tags=immutable_tags, referrers=referrers)
         self.tokens = tokens
         self.faults: list[Fault] = []
         self.seen: list[Seen] = []

@@ -1,0 +1,1 @@
+"""Registries that are to hold images: what a deploy file lists, and making it so."""

@@ -1,0 +1,268 @@
+"""Making every registry hold every image: `warm`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from imagebuilder.builders.events import Emit, Finished, Progress
+from imagebuilder.builders.events import Warning as BuildWarning
+from imagebuilder.deploy.shared_push import SharedPush
+from imagebuilder.engine import Engine, Options
+from imagebuilder.errors import ImageBuilderError, InputError, RegistryError, UnknownError
+from imagebuilder.registry import Absent, Copier, Present, PushEvent, Unknown, check_many
+from imagebuilder.registry.mirror import at_mirror
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Sequence
+    from concurrent.futures import Future
+
+    from imagebuilder.identity.identified import Identified
+    from imagebuilder.registry import Client, Copied, Verdict
+    from imagebuilder.spec.image import Image
+    from imagebuilder.spec.reference import Reference
+
+
+@dataclass(frozen=True)
+class Target:
+    """An image and where it is to be: `places` are the registries, each with the same image published there."""
+
+    title: str
+    places: tuple[tuple[str, Image], ...]
+
+
+@dataclass(frozen=True)
+class Warmed:
+    """What became of one image in one registry.
+
+    `state` is present, built (and pushed there), copied, missing or unknown; `reason` says why for the last two.
+    """
+
+    name: str
+    uri: str
+    registry: str
+    identifier: str
+    state: str
+    digest: str | None
+    platforms: tuple[str, ...]
+    bytes_moved: int = 0
+    mounted: int = 0
+    reason: str | None = None
+    hint: str | None = None
+
+
+def warm(
+    engine: Engine,
+    client: Client,
+    targets: Sequence[Target],
+    *,
+    options: Options | None = None,
+    emit: Emit = lambda _event: None,
+    cancel: threading.Event | None = None,
+) -> list[Warmed]:
+    """Build what no registry has, once, then copy it to every registry that lacks it; done again, it moves nothing.
+
+    An image that adds nothing to its base is copied as it is, to the registry as a mirror would hold it. What fails
+    for one image or registry is told in its result, and does not stop the others.
+
+    Raises:
+        InputError: a spec, or a secret that building it needs, is wrong.
+    """
+    return _Warming(engine, client, options or Options(), emit, cancel).run(targets)
+
+
+@dataclass(eq=False)
+class _Slot:
+    """One image in one registry."""
+
+    item: Identified
+    registry: str
+    ref: Reference
+    verdict: Verdict = field(default_factory=lambda: Absent(""))
+    state: str = "present"
+    bytes_moved: int = 0
+    mounted: int = 0
+    failure: ImageBuilderError | None = None
+
+    @property
+    def copying(self) -> str:
+        """What events call it while it is copied there."""
+        return f"{self.item.title} to {self.registry}"
+
+    @property
+    def pinned(self) -> Reference:
+        """The image that is there, by its digest."""
+        assert isinstance(self.verdict, Present)
+        return self.ref.with_digest(self.verdict.digest)
+
+
+class _Warming:
+    def __init__(
+        self, engine: Engine, client: Client, options: Options, emit: Emit, cancel: threading.Event | None
+    ) -> None:
+        self.engine, self.client, self.options, self.emit, self.cancel = engine, client, options, emit, cancel
+        self.titles: dict[Reference, str] = {}
+        self.sent: dict[Reference, dict[str, tuple[int, int]]] = defaultdict(dict)
+
+    def run(self, targets: Sequence[Target]) -> list[Warmed]:
+        flat = [(target.title, image) for target in targets for _, image in target.places]
+        items = iter(self.engine.resolver.identify(flat))
+        groups = [[_slot(next(items), registry) for registry, _ in target.places] for target in targets]
+        slots = [slot for group in groups for slot in group]
+        self.check(slots)
+        for slot in slots:
+            if isinstance(slot.verdict, Unknown):
+                slot.verdict = self.push_anyway(slot, slot.verdict)
+        for group in groups:
+            self.explain(group)
+        if any(isinstance(slot.verdict, Absent) for slot in slots):
+            with Copier(self.client, on_event=self.tell) as copier:
+                self.learn(copier, slots)
+                self.build(copier, [group for group in groups if _is_nowhere(group)])
+                self.copy(copier, groups)
+        self.check([slot for slot in slots if not isinstance(slot.verdict, Unknown)])
+        for group in groups:
+            self.compare(group)
+        return [_warmed(slot) for slot in slots]
+
+    def check(self, slots: Sequence[_Slot]) -> None:
+        """Ask the registries for all at once."""
+        questions = [(slot.ref, slot.item.image.platforms) for slot in slots]
+        for slot, verdict in zip(slots, check_many(self.client, questions), strict=True):
+            slot.verdict = verdict
+
+    def push_anyway(self, slot: _Slot, unknown: Unknown) -> Verdict:
+        """Some registries refuse to talk about repositories that do not exist yet, and let us push all the same."""
+        if self.options.build_unknown:
+            return Absent(unknown.reason)
+        try:
+            if unknown.denied and self.client.can_push(slot.ref):
+                return Absent(unknown.reason)
+        except RegistryError:
+            return unknown
+        return unknown
+
+    @staticmethod
+    def explain(group: Sequence[_Slot]) -> None:
+        """Say why an image will not be built: somebody who could not be asked may have it, built otherwise."""
+        verdicts = [slot.verdict for slot in group]
+        silent = [slot.registry for slot in group if isinstance(slot.verdict, Unknown)]
+        if silent and not any(isinstance(verdict, Present) for verdict in verdicts):
+            for slot in group:
+                if isinstance(slot.verdict, Absent):
+                    slot.failure = UnknownError(
+                        f"it was not built: {', '.join(silent)} could not be asked whether it is there",
+                        hint="try again, or build all the same with --on-unknown build",
+                    )
+
+    @staticmethod
+    def learn(copier: Copier, slots: Sequence[_Slot]) -> None:
+        """Read what is in the registries that lack something, so that its blobs are mounted and not moved."""
+        lacking = {slot.ref.registry for slot in slots if isinstance(slot.verdict, Absent)}
+        known = [slot for slot in slots if isinstance(slot.verdict, Present) and slot.ref.registry in lacking]
+        for lesson in [copier.learn(slot.pinned) for slot in known]:
+            lesson.exception()  # what cannot be read is not mounted from
+
+    def build(self, copier: Copier, groups: Sequence[Sequence[_Slot]]) -> None:
+        """Build each image once, at the first of its registries."""
+        if not groups:
+            return
+        firsts = [group[0] for group in groups]
+        images = [(slot.item.title, slot.item.image) for slot in firsts]
+        output = SharedPush(self.client, copier)
+        try:
+            results = self.engine.ensure(images, output, self.options, self.emit, self.cancel)
+        except InputError:
+            raise
+        except ImageBuilderError as error:
+            self.check(firsts)  # some may have been built before it failed
+            for group in groups:
+                group[0].state = "built"
+                for slot in group:
+                    slot.failure = error
+            return
+        for slot, result in zip(firsts, results, strict=True):
+            slot.state = "built" if result.built else "present"
+            slot.bytes_moved = result.bytes_uploaded
+            slot.mounted = output.mounted.get(slot.ref, 0)
+            if result.digest:
+                slot.verdict = Present(result.digest, slot.item.image.platforms)
+
+    def copy(self, copier: Copier, groups: Sequence[Sequence[_Slot]]) -> None:
+        """Bring what is somewhere to where it is not, each blob once to a registry."""
+        copies: list[tuple[_Slot, Future[Copied]]] = []
+        for group in groups:
+            source = next((slot.pinned for slot in group if isinstance(slot.verdict, Present)), None)
+            if source is None and group[0].item.is_plain_base:
+                source = group[0].item.reference
+            for slot in group:
+                if source is not None and isinstance(slot.verdict, Absent):
+                    self.titles[slot.ref] = slot.copying
+                    copies.append((slot, copier.start(source, slot.ref)))
+        for slot, copied in copies:
+            self.note(slot, copied)
+
+    def tell(self, dst: Reference, event: PushEvent) -> None:
+        """Tell how many bytes are on their way to one place."""
+        if event.state in ("uploading", "uploaded"):
+            sent = self.sent[dst]
+            sent[event.digest] = (event.size if event.state == "uploaded" else event.sent, event.size)
+            now, total = map(sum, zip(*sent.values(), strict=True))
+            self.emit(Progress(self.titles[dst], f"push {dst}", f"push {dst}", now, total))
+
+    def note(self, slot: _Slot, copied: Future[Copied]) -> None:
+        """Keep what became of a copy."""
+        try:
+            done = copied.result()
+        except ImageBuilderError as error:
+            slot.failure = error
+            return
+        moved = done.bytes_moved or done.mounted
+        slot.state, slot.bytes_moved = "copied" if moved else "present", done.bytes_moved
+        slot.mounted = len(done.mounted)
+        self.emit(Finished(slot.copying, str(slot.ref), done.digest, built=False, pushed=False, seconds=0.0))
+
+    def compare(self, group: Sequence[_Slot]) -> None:
+        """Say where registries have different builds of one spec, as two machines may have made them."""
+        digests = {slot.verdict.digest for slot in group if isinstance(slot.verdict, Present)}
+        if len(digests) > 1:
+            title = group[0].item.title
+            self.emit(BuildWarning(title, f"its registries hold {len(digests)} different builds of it"))
+
+
+def _slot(item: Identified, registry: str) -> _Slot:
+    ref = at_mirror(item.reference, registry) if item.is_plain_base else item.reference
+    return _Slot(item, registry, ref)
+
+
+def _is_nowhere(group: Sequence[_Slot]) -> bool:
+    """Whether an image has to be built: every registry says that it does not have it."""
+    return not group[0].item.is_plain_base and all(isinstance(slot.verdict, Absent) for slot in group)
+
+
+def _warmed(slot: _Slot) -> Warmed:
+    verdict, failure, item = slot.verdict, slot.failure, slot.item
+    state, platforms = slot.state, item.image.platforms
+    digest = reason = hint = None
+    if isinstance(verdict, Present):
+        digest, platforms = verdict.digest, verdict.platforms
+    else:
+        silent = isinstance(verdict, Unknown)
+        state = "unknown" if silent else "missing"
+        reason = failure.message if failure and not silent else verdict.reason
+        hint = failure.hint if failure and not silent else getattr(verdict, "hint", None)
+    return Warmed(
+        name=item.title,
+        uri=str(slot.ref),
+        registry=slot.registry,
+        identifier=item.identity.identifier,
+        state=state,
+        digest=digest,
+        platforms=tuple(map(str, platforms)),
+        bytes_moved=slot.bytes_moved,
+        mounted=slot.mounted,
+        reason=reason,
+        hint=hint,
+    )

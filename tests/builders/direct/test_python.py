@@ -1,0 +1,180 @@
+"""Environments: what is chosen, what is installed, and what is refused."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from imagebuilder import Image
+from imagebuilder.builders.direct import python
+from imagebuilder.builders.direct.refusal import NotDirectError
+from imagebuilder.builders.events import Warning  # noqa: A004 - the design's event
+from imagebuilder.errors import BuildError
+
+from .bases import DEBIAN, DPKG, ELF
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SITE = "opt/venv/lib/python3.11/site-packages"
+ENV = ["PATH=/usr/bin:/bin"]
+ALPINE = {
+    "etc/passwd": "root:x:0:0:root:/root:/bin/ash\n",
+    "etc/group": "root:x:0:root\n",
+    "usr/bin/python3.11": ELF,
+    "usr/bin/python3": "-> python3.11",
+    "lib/apk/db/installed": "C:Q1\nP:musl\nV:1.2.5-r0\nA:x86_64\n\nP:other\nV:3.1\n",
+}
+
+
+def warnings(bench: Any) -> list[str]:
+    return [event.message for event in bench.events if isinstance(event, Warning)]
+
+
+def test_wheels_on_a_base(bench: Any, make_wheel: Any) -> None:
+    image = Image.from_base(bench.base(DEBIAN, Env=ENV)).with_wheels(make_wheel("demo"))
+    made = bench.build(image)
+    assert made.content[f"{SITE}/demo/__init__.py"] == b"version = '1.0'\n"
+    assert made.content["opt/venv/bin/demo-script"] == b"#!/opt/venv/bin/python\nprint('script')\n"
+    assert {"opt/venv/bin/demo", "opt/venv/share/demo.txt", f"{SITE}/demo-1.0.dist-info/RECORD"} <= made.tree.keys()
+    assert any(path.startswith(f"{SITE}/demo/__pycache__/") for path in made.tree)
+    assert b"include-system-site-packages = true" in made.content["opt/venv/pyvenv.cfg"]
+    assert warnings(bench) == []
+
+
+def test_without_an_interpreter_there_is_no_bytecode(
+    bench: Any, make_wheel: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(python, "interpreter_for", lambda _: None)
+    made = bench.build(Image.from_base(bench.base(DEBIAN, Env=ENV)).with_wheels(make_wheel("demo")))
+    assert not [path for path in made.tree if path.endswith(".pyc")]
+    (message,) = warnings(bench)
+    assert "no Python 3.11 is on this machine" in message
+    assert "about a second" in message
+
+
+def test_what_is_known_needs_no_wheel(bench: Any, make_wheel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = Image.from_base(bench.base(DEBIAN, Env=ENV)).with_wheels(make_wheel("demo"))
+    first = bench.build(image)
+    monkeypatch.setattr(python, "WheelFile", None)
+    monkeypatch.setattr(python, "Fetcher", None)
+    assert bench.build(image).manifest["layers"] == first.manifest["layers"]
+    blobs = bench.folder / "cache" / "blobs" / "sha256"
+    for layer in first.manifest["layers"][1:]:
+        (blobs / layer["digest"].removeprefix("sha256:")).unlink()
+    monkeypatch.undo()
+    assert bench.build(image).digest == first.digest
+
+
+def test_a_base_that_has_an_environment(bench: Any, make_wheel: Any) -> None:
+    """One made by us before: what it has is not installed again, and what would replace it is refused."""
+    one = bench.build(Image.from_base(bench.base(DEBIAN, Env=ENV), name="one").with_wheels(make_wheel("first")))
+    (tag,) = bench.registry.contents.repository("one").tags
+    below = Image.from_base(f"{bench.registry.host}/one:{tag}", name="two")
+    made = bench.build(below.with_wheels(make_wheel("second"), make_wheel("first")))
+    assert {f"{SITE}/first/__init__.py", f"{SITE}/second/__init__.py"} <= made.tree.keys()
+    new = {path for layer in made.layers[len(one.layers) :] for path in layer}
+    assert f"{SITE}/first/__init__.py" not in new
+    assert "opt/venv/pyvenv.cfg" not in new
+    with pytest.raises(NotDirectError, match=r"must be replaced: first 1\.0 by first 2\.0"):
+        bench.build(below.with_wheels(make_wheel("first", "2.0")))
+
+
+def test_a_package_without_a_wheel(bench: Any, make_wheel: Any) -> None:
+    wheel = make_wheel("native", tag="cp311-cp311-macosx_11_0_arm64")
+    with pytest.raises((NotDirectError, BuildError), match="native"):
+        bench.build(Image.from_base(bench.base(DEBIAN, Env=ENV)).with_wheels(wheel))
+
+
+@pytest.mark.parametrize(
+    ("entries", "env", "error", "message"),
+    [
+        ({"usr/bin/python3": None}, ENV, BuildError, "layer 1, .* the base image has no Python"),
+        ({}, ["PATH=/opt/bin"], BuildError, "the base image has no Python"),
+        ({"usr/bin/python3": "#!/bin/sh\n"}, ENV, NotDirectError, "what Python /usr/bin/python3 of the base is"),
+        ({"usr/bin/python3.11": "#!/bin/sh\n"}, ENV, NotDirectError, "what Python /usr/bin/python3 of the base is"),
+        ({"var/lib/dpkg/status": "none"}, ENV, NotDirectError, "does not say which C library it has"),
+    ],
+)
+def test_bases_that_cannot_have_one(
+    bench: Any, make_wheel: Any, entries: dict[str, Any], env: list[str], error: type[Exception], message: str
+) -> None:
+    changed = {path: what for path, what in {**DEBIAN, **entries}.items() if what is not None or path.endswith("/")}
+    with pytest.raises(error, match=message):
+        bench.build(Image.from_base(bench.base(changed, Env=env)).with_wheels(make_wheel("demo")))
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"usr/bin/python3": "= usr/bin/python3.11"},
+        {"usr/bin/python3": "-> /etc/alternatives/python3", "etc/alternatives/python3": "-> ../../usr/bin/python3.11"},
+        {"usr/bin/python3": "-> /bin/python3.11"},  # through the link /bin
+        {"var/lib/dpkg/status": "x", "usr/lib/libc.so.6": b"\0GNU C Library (Debian) stable release version 2.36.\n\0"},
+    ],
+)
+def test_interpreters_and_libraries_that_are_found(bench: Any, make_wheel: Any, entries: dict[str, Any]) -> None:
+    made = bench.build(Image.from_base(bench.base({**DEBIAN, **entries}, Env=ENV)).with_wheels(make_wheel("demo")))
+    assert f"{SITE}/demo/__init__.py" in made.tree
+    assert made.tree["opt/venv/bin/python"].linkname == "/usr/bin/python3"
+
+
+def test_without_a_path_the_usual_one_holds(bench: Any, make_wheel: Any) -> None:
+    made = bench.build(Image.from_base(bench.base(DEBIAN)).with_wheels(make_wheel("demo")))
+    assert made.run["Env"][0] == "PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def test_a_musl_base_for_another_machine(bench: Any, make_wheel: Any) -> None:
+    base = bench.base(ALPINE, Env=ENV, platform="arm64")
+    wheel = make_wheel("native", tag="cp311-cp311-musllinux_1_2_aarch64")
+    other = make_wheel("manylinux", tag="cp311-cp311-manylinux_2_17_aarch64")
+    image = Image.from_base(base, platform="linux/arm64")
+    assert f"{SITE}/native/__init__.py" in bench.build(image.with_wheels(wheel)).tree
+    with pytest.raises((NotDirectError, BuildError), match="manylinux"):
+        bench.build(image.with_wheels(other))
+
+
+def test_a_requirement_that_nothing_satisfies(bench: Any, make_wheel: Any) -> None:
+    image = Image.from_base(bench.base(DEBIAN, Env=ENV)).with_wheels(
+        make_wheel("demo", requires=("absent",)), extra_args="--no-index"
+    )
+    with pytest.raises(BuildError, match=r"app: layer 1, .*could not be resolved") as caught:
+        bench.build(image)
+    assert caught.value.hint
+
+
+def test_a_cancel_while_packages_are_resolved(
+    bench: Any, make_wheel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "uv"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr("imagebuilder.packages.uv._own_uv", lambda: str(slow))
+    cancel = threading.Event()
+    threading.Timer(0.3, cancel.set).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        bench.build(Image.from_base(bench.base(DEBIAN, Env=ENV)).with_wheels(make_wheel("demo")), cancel=cancel)
+    assert time.monotonic() - began < 5
+
+
+def test_a_cancel_while_layers_are_written_leaves_nothing(
+    bench: Any, make_wheel: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancel = threading.Event()
+    real = python.assemble
+
+    def assemble(*args: Any, **options: Any) -> Any:
+        cancel.set()
+        return real(*args, **options)
+
+    monkeypatch.setattr(python, "assemble", assemble)
+    image = Image.from_base(bench.base(DEBIAN, Env=ENV)).with_wheels(make_wheel("demo"))
+    with pytest.raises(KeyboardInterrupt):
+        bench.build(image, cancel=cancel)
+    blobs = bench.folder / "cache" / "blobs" / "sha256"
+    assert not list(blobs.glob(".part-*"))
+    assert DPKG
