@@ -82,7 +82,7 @@ STEPS = {
     ),
     "uv no wheel for a lock": (
         (
-            "error: Distribution `x==1 @ registry+https://packages.example.com/simple` can't be installed because it doesn't have "
+            "error: Distribution `x==1 @ registry+https://pypi.test/simple` can't be installed because it doesn't have "
             "a source distribution or wheel for the current platform\n"
         ),
         2,
@@ -98,20 +98,20 @@ STEPS = {
     ),
     "uv network": (
         (
-            "error: Failed to fetch: `https://packages.example.com/simple/six/`\n  Caused by: error sending request for url\n"
+            "error: Failed to fetch: `https://pypi.test/simple/six/`\n  Caused by: error sending request for url\n"
             "  Caused by: client error (Connect)\n  Caused by: tcp connect error: Connection refused (os error 111)\n"
         ),
         2,
         "network",
     ),
     "uv DNS": (
-        "error: Failed to fetch: `https://packages.example.com/simple/six/`\n  Caused by: dns error: failed to lookup address\n",
+        "error: Failed to fetch: `https://pypi.test/simple/six/`\n  Caused by: dns error: failed to lookup address\n",
         2,
         "network",
     ),
     "uv TLS": (
         (
-            "error: Failed to fetch: `https://packages.example.com/simple/six/`\n  Caused by: error sending request for url\n"
+            "error: Failed to fetch: `https://pypi.test/simple/six/`\n  Caused by: error sending request for url\n"
             "  Caused by: invalid peer certificate: UnknownIssuer\n"
         ),
         2,
