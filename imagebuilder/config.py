@@ -34,6 +34,7 @@ _SETTINGS: Mapping[str, type] = {
     "cache_dir": str,
     "on_unknown": str,
     "parallel": int,
+    "bytecode": bool,
     "cache_from": list,
     "cache_to": list,
     "images": dict,
@@ -50,9 +51,10 @@ _HOST: Mapping[str, type] = {
     "chunk_size": int,
 }
 # Settings that are one word, and so can stand in a variable: IMAGEBUILDER_REGISTRY and so on.
-_VARIABLES = ("registry", "builder", "epoch", "cache_dir", "on_unknown", "parallel")
+_VARIABLES = ("registry", "builder", "epoch", "cache_dir", "on_unknown", "parallel", "bytecode")
 _SITE_VARIABLES = ("ca_bundle", "index_url", "network")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY")
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
 _NAMES = {str: "a string", int: "a whole number", bool: "true or false", list: "a list of strings", dict: "a table"}
 
 
@@ -67,6 +69,7 @@ class Config:
     cache_dir: Path = Path()
     on_unknown: str = "fail"
     parallel: int = 2
+    bytecode: bool = True
     cache_from: tuple[str, ...] = ()
     cache_to: tuple[str, ...] = ()
     images: Mapping[str, str] = field(default_factory=dict)
@@ -88,6 +91,7 @@ class Config:
             extra_index_urls=tuple(Index.parse(url, "site.extra_index_urls") for url in extra),
             proxies=tuple(proxies.items()),
             network=self.site.get("network"),
+            bytecode=self.bytecode,
         )
 
     def make_client(self, logins: Mapping[str, Credential] | None = None) -> Client:
@@ -212,7 +216,9 @@ def _variables(environ: Mapping[str, str], keys: tuple[str, ...], known: Mapping
             continue
         if known[key] is int and not value.isdigit():
             raise ConfigError(f"{name} is {value!r}, not {_NAMES[int]}")
-        found[key] = int(value) if known[key] is int else value
+        if known[key] is bool and value.lower() not in _TRUTH:
+            raise ConfigError(f"{name} is {value!r}, not {_NAMES[bool]}")
+        found[key] = int(value) if known[key] is int else _TRUTH[value.lower()] if known[key] is bool else value
     return found
 
 

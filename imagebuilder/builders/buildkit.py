@@ -77,6 +77,7 @@ class BuildKitBuilder:
             self._tools,
             site=bool(request.site.script),
             ca=request.site.ca_bundle is not None,
+            bytecode=request.site.bytecode,
         )
         return folder / "Dockerfile", folder, rendered.numbered
 

@@ -19,14 +19,21 @@ if TYPE_CHECKING:
 
 
 def write_context(
-    plan: Plan, folder: Path, platforms: tuple[Platform, ...], tools: Tools, *, site: bool = False, ca: bool = False
+    plan: Plan,
+    folder: Path,
+    platforms: tuple[Platform, ...],
+    tools: Tools,
+    *,
+    site: bool = False,
+    ca: bool = False,
+    bytecode: bool = True,
 ) -> Rendered:
     """Write a folder that plain `docker build` accepts.
 
     Raises:
         SourceChangedError: a file is no longer what was identified.
     """
-    rendered = render(plan, site=site, ca=ca)
+    rendered = render(plan, site=site, ca=ca, bytecode=bytecode)
     folder.mkdir(parents=True, exist_ok=True)
     for name, material in plan.materials.items():
         material.write(folder / name)

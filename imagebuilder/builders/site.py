@@ -1,4 +1,4 @@
-"""What a site needs only while building: a package index, a CA bundle, proxies, a network."""
+"""What a site adds to steps: a package index, a CA bundle, proxies, a network; and whether they compile bytecode."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ _CA_VARIABLES = (
 class Site:
     """Settings of the place a build runs at; they reach steps as mounts and arguments, never the image.
 
-    `proxies` are the usual variables (HTTP_PROXY, ...), which BuildKit passes on without recording them.
+    `proxies` are the usual variables (HTTP_PROXY, ...), which BuildKit passes on without recording them. `bytecode`
+    says whether the modules of packages are compiled, which changes how fast an image starts, not what it means.
     """
 
     ca_bundle: str | None = None
@@ -36,6 +37,7 @@ class Site:
     extra_index_urls: tuple[Index, ...] = ()
     proxies: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     network: str | None = None
+    bytecode: bool = True
 
     @property
     def script(self) -> str:

@@ -76,7 +76,7 @@ def _dockerfile(plan: Plan | DockerfilePlan, site: Site) -> str:
     from imagebuilder.plan.render import render
 
     if isinstance(plan, Plan):
-        return render(plan, site=bool(site.script), ca=site.ca_bundle is not None).dockerfile
+        return render(plan, site=bool(site.script), ca=site.ca_bundle is not None, bytecode=site.bytecode).dockerfile
     import tempfile
 
     from imagebuilder.sources.material import Material
@@ -101,7 +101,13 @@ def _write(config: Config, item: Identified, plan: Plan | DockerfilePlan, folder
     else:
         tools = Tools(config.cache_dir, config.environ)
         rendered = write_context(
-            plan, folder, item.image.platforms, tools, site=bool(site.script), ca=site.ca_bundle is not None
+            plan,
+            folder,
+            item.image.platforms,
+            tools,
+            site=bool(site.script),
+            ca=site.ca_bundle is not None,
+            bytecode=site.bytecode,
         )
         flags = _site_flags(site, rendered.dockerfile, folder)
         places = where

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from imagebuilder.errors import SourceError
 from imagebuilder.layers.install import install
 from imagebuilder.layers.layer_cache import LayerCache, blob_is_there, layer_key, stack_key
 from imagebuilder.layers.merge import collisions, merge
 from imagebuilder.layers.packing import LAYER_LIMIT, Sized, pack
+from imagebuilder.layers.side_by_side import side_by_side
 from imagebuilder.layers.writer import write_layer
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Sequence
 
     from imagebuilder.layers.layer import Layer, TarEntry
     from imagebuilder.layers.target import InstallTarget
     from imagebuilder.layers.wheel import WheelFile
-
-Item = TypeVar("Item")
-Made = TypeVar("Made")
 
 
 def assemble(
@@ -69,17 +66,6 @@ def assemble(
     if cache:
         cache.put_stack(whole, made)
     return made
-
-
-def side_by_side(work: Callable[[Item], Made], items: Sequence[Item], workers: int | None) -> list[Made]:
-    """What `work` makes of each item, in their order; the first failure keeps what has not begun from beginning."""
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="layer") as pool:
-        made = [pool.submit(work, item) for item in items]
-        try:
-            return [future.result() for future in made]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 class Plan:

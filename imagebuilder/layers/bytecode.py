@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from imagebuilder.errors import BuildError
-from imagebuilder.layers.assembly import side_by_side
 from imagebuilder.layers.compiler import HINT, CompilerProcess, Identity
 from imagebuilder.layers.layer import OnDisk, Packed, TarEntry
 from imagebuilder.layers.layer_cache import LayerCache, blob_is_there, layer_key
 from imagebuilder.layers.merge import merge
+from imagebuilder.layers.side_by_side import side_by_side
 from imagebuilder.layers.tar_header import Kind
 from imagebuilder.layers.writer import ZLIB, write_layer
 

@@ -50,9 +50,12 @@ class Rendered:
     needs_tools: bool
 
 
-def render(plan: Plan, *, site: bool = False, ca: bool = False) -> Rendered:
-    """Write a plan; `site` and `ca` mount what a site needs only while building into every step that runs."""
-    renderer = _Renderer(None if plan.base_user is None else plan.base_user or "root", site, ca)
+def render(plan: Plan, *, site: bool = False, ca: bool = False, bytecode: bool = True) -> Rendered:
+    """Write a plan; `site` and `ca` mount what a site needs only while building into every step that runs.
+
+    With `bytecode` the steps that install packages compile their modules.
+    """
+    renderer = _Renderer(None if plan.base_user is None else plan.base_user or "root", site, ca, bytecode)
     blocks: list[dict[str, object]] = []
     numbered = [(0, f"FROM {plan.base}")]
     layer = -1
@@ -104,6 +107,7 @@ class _Renderer:
     user: str | None  # who the instruction before ran as; None where the base decides
     site: bool
     ca: bool
+    bytecode: bool
 
     def __post_init__(self) -> None:
         self.runtime_user = self.user
@@ -163,7 +167,12 @@ class _Renderer:
         script = render_template(
             "steps/entry.sh.j2",
             body=render_template(
-                op.template, tools=TOOLS_DIR, files=op.files and FILES_DIR, cache=CACHE_DIR, **dict(op.values)
+                op.template,
+                tools=TOOLS_DIR,
+                files=op.files and FILES_DIR,
+                cache=CACHE_DIR,
+                bytecode=self.bytecode,
+                **dict(op.values),
             ),
             secrets=op.secrets,
             site=SITE_FILE if self.site and op.network else None,

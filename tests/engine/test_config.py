@@ -86,6 +86,16 @@ def test_a_variable_that_is_no_number_names_itself(tmp_path: Path) -> None:
         load(tmp_path, {"IMAGEBUILDER_PARALLEL": "many"})
 
 
+@pytest.mark.parametrize(("value", "expected"), [("false", False), ("0", False), ("True", True), ("1", True)])
+def test_bytecode_may_be_left_out(tmp_path: Path, value: str, expected: bool) -> None:
+    assert load(tmp_path, {}).make_site().bytecode
+    assert load(tmp_path, {"IMAGEBUILDER_BYTECODE": value}).make_site().bytecode is expected
+    write(tmp_path, "bytecode = false")
+    assert not load(tmp_path, {}).make_site().bytecode
+    with pytest.raises(ConfigError, match="IMAGEBUILDER_BYTECODE is 'maybe', not true or false"):
+        load(tmp_path, {"IMAGEBUILDER_BYTECODE": "maybe"})
+
+
 def test_the_ca_bundle_is_relative_to_its_file_and_follows_ssl_cert_file(tmp_path: Path) -> None:
     assert load(tmp_path, {"SSL_CERT_FILE": "/etc/corp.pem"}).make_site().ca_bundle == "/etc/corp.pem"
     write(tmp_path, '[site]\nca_bundle = "corp.pem"')

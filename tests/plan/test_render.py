@@ -57,6 +57,14 @@ def only(stage, name: str):
     return [item for item in stage if item.name == name]
 
 
+def test_bytecode_may_be_left_out() -> None:
+    image = BASE.with_pip_packages("click")
+    lines = rendered(image).dockerfile.splitlines()
+    without = rendered(image, bytecode=False).dockerfile.splitlines()
+    (line,) = [line for line in lines if "compileall" in line]
+    assert without == [other for other in lines if other != line]
+
+
 def test_golden_dockerfiles(golden, golden_specs):
     found = golden.dockerfiles(golden_specs)
     kept = {path.stem: path.read_bytes().decode() for path in golden.DOCKERFILES.glob("*.Dockerfile")}

@@ -8,8 +8,9 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from imagebuilder.builders.direct.tree import BaseTree, UnreadableLayerError
+from imagebuilder.builders.direct.tree import BaseTree, LayerChanges, UnreadableLayerError, read_layer
 from imagebuilder.errors import BuildError, RegistryError, VerificationError
+from imagebuilder.layers.side_by_side import side_by_side
 from imagebuilder.registry.manifest import Manifest
 from imagebuilder.registry.store import missing
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from imagebuilder.spec.reference import Reference
 
 _PIECE = 1 << 20
+_READERS = 4  # layers read at the same time: more share what the network and the processors have
 
 
 @dataclass(frozen=True)
@@ -205,11 +207,14 @@ class _Pieces(io.RawIOBase):
 
 
 def _explore(base: Base, check: Callable[[], None]) -> BaseFacts:
-    tree = BaseTree(check)
-    for layer in base.manifest.layers:
+    def read(layer: Descriptor) -> LayerChanges:
         try:
             with base.store.open(layer.digest) as stream:
-                tree.add_layer(stream)
+                return read_layer(stream, check)
         except (UnreadableLayerError, OSError, VerificationError) as error:
             raise RegistryError(f"layer {layer.digest} of {base.name} cannot be read here: {error}") from error
+
+    tree = BaseTree()
+    for changes in side_by_side(read, base.manifest.layers, _READERS):
+        tree.apply(changes)
     return tree.facts(base.environ)

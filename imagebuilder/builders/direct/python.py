@@ -115,9 +115,10 @@ class Environments:
         budget = min(_MOST_LAYERS, (LAYER_LIMIT - room) // 2)  # as much again for bytecode
         if budget < 1:
             raise NotDirectError(f"{request.name}: the base and the steps leave no layer for packages")
-        interpreter = interpreter_for(target.python)
+        wanted = request.site.bytecode
+        interpreter = interpreter_for(target.python) if wanted else None
         compiler = Compiler(interpreter, self._cache_dir / "bytecode") if interpreter else None
-        warnings = () if compiler else (_no_bytecode(target),)
+        warnings = (_no_bytecode(target),) if wanted and compiler is None else ()
         work = _Stack(self._cache_dir, files, target, budget=budget, compiler=compiler, check=check)
         layers = None if request.no_cache else work.known()
         if layers is None:

@@ -40,8 +40,7 @@ class UnreadableLayerError(ValueError):
 class BaseTree:
     """Folders, links, the names of files, and the few files whose content says something."""
 
-    def __init__(self, check: Callable[[], None] = lambda: None) -> None:
-        self._check = check
+    def __init__(self) -> None:
         self._folders: dict[str, Folder] = {}
         self._links: dict[str, str] = {}
         self._files: set[str] = set()
@@ -50,19 +49,12 @@ class BaseTree:
         self._binaries: set[str] = set()
         self._glibc: tuple[int, int] | None = None
 
-    def add_layer(self, stream: BinaryIO) -> None:
-        """Apply one uncompressed or gzip layer.
-
-        Raises:
-            UnreadableLayerError: it is not a tar archive, or is compressed in a way this Python does not read.
-        """
-        try:
-            with tarfile.open(fileobj=_uncompressed(stream), mode="r|") as tar:
-                self._apply(_Changes(self).read(tar, self._check))
-        except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
-            raise UnreadableLayerError(str(error) or "it ends too early") from error
-
-    def _apply(self, changes: _Changes) -> None:
+    def apply(self, changes: LayerChanges) -> None:
+        """Put one layer on those before it."""
+        self._texts |= changes.texts
+        self._binaries -= changes.binaries.keys()
+        self._binaries |= {path for path, is_binary in changes.binaries.items() if is_binary}
+        self._glibc = changes.glibc or self._glibc
         # Whiteouts hide what lower layers have, never what the same layer has.
         for path in changes.opaque:
             self._remove_below(path)
@@ -91,20 +83,6 @@ class BaseTree:
             if path in self._folders or path in self._links:
                 return
             self._folders[path] = Folder()
-
-    def keep(self, path: str, content: Callable[[], bytes], size: int) -> None:
-        """Look into a file where its name says that it matters."""
-        name = path.rpartition("/")[2]
-        if path in _READ or path.startswith(_SKELETON):
-            if size <= _LARGEST_TEXT:
-                self._texts[path] = content().decode(errors="surrogateescape")
-        elif _LIBC_NAME.match(name) and size <= _LARGEST_TEXT:
-            found = _LIBC_VERSION.search(content())
-            self._glibc = (int(found[1]), int(found[2])) if found else self._glibc
-        elif _PYTHON_NAME.match(name):
-            self._binaries.discard(path)
-            if content()[:4] == _ELF:
-                self._binaries.add(path)
 
     def facts(self, environ: Mapping[str, str]) -> BaseFacts:
         """What the tree says; `environ` is the config's, for its PATH."""
@@ -153,18 +131,34 @@ class BaseTree:
         self._hard = {item: target for item, target in self._hard.items() if not item.startswith(prefix)}
 
 
-class _Changes:
+def read_layer(stream: BinaryIO, check: Callable[[], None] = lambda: None) -> LayerChanges:
+    """What one uncompressed or gzip layer says, whatever is below it; `check` is called for each of its entries.
+
+    Raises:
+        UnreadableLayerError: it is not a tar archive, or is compressed in a way this Python does not read.
+    """
+    try:
+        with tarfile.open(fileobj=_uncompressed(stream), mode="r|") as tar:
+            return LayerChanges().read(tar, check)
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
+        raise UnreadableLayerError(str(error) or "it ends too early") from error
+
+
+class LayerChanges:
     """What one layer says."""
 
-    def __init__(self, tree: BaseTree) -> None:
-        self._tree = tree
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+        self.binaries: dict[str, bool] = {}
+        self.glibc: tuple[int, int] | None = None
         self.files: dict[str, str | None] = {}  # None: no link
         self.folders: dict[str, Folder] = {}
         self.hard: dict[str, str] = {}
         self.gone: list[str] = []
         self.opaque: list[str] = []
 
-    def read(self, tar: tarfile.TarFile, check: Callable[[], None]) -> _Changes:
+    def read(self, tar: tarfile.TarFile, check: Callable[[], None]) -> LayerChanges:
+        """Take in an archive."""
         for entry in tar:
             check()
             path = _clean(entry.name)
@@ -182,8 +176,20 @@ class _Changes:
                 if entry.islnk():
                     self.hard[path] = _clean(entry.linkname)
                 elif entry.isreg():
-                    self._tree.keep(path, lambda at=entry: _content(tar, at), entry.size)  # type: ignore[misc]
+                    self._keep(path, lambda at=entry: _content(tar, at), entry.size)  # type: ignore[misc]
         return self
+
+    def _keep(self, path: str, content: Callable[[], bytes], size: int) -> None:
+        """Look into a file where its name says that it matters."""
+        name = path.rpartition("/")[2]
+        if path in _READ or path.startswith(_SKELETON):
+            if size <= _LARGEST_TEXT:
+                self.texts[path] = content().decode(errors="surrogateescape")
+        elif _LIBC_NAME.match(name) and size <= _LARGEST_TEXT:
+            found = _LIBC_VERSION.search(content())
+            self.glibc = (int(found[1]), int(found[2])) if found else self.glibc
+        elif _PYTHON_NAME.match(name):
+            self.binaries[path] = content()[:4] == _ELF
 
 
 def _clean(path: str) -> str:

@@ -15,6 +15,7 @@ from imagebuilder.bases import BaseUsers
 from imagebuilder.builders.auto import AutoBuilder
 from imagebuilder.builders.direct.builder import DirectBuilder
 from imagebuilder.builders.fixed import FixedBuilder
+from imagebuilder.builders.site import Site
 from imagebuilder.engine import Engine, Options
 from imagebuilder.identity.recipe import DEFAULT_EPOCH, recipe
 from imagebuilder.identity.resolver import Resolver
@@ -117,6 +118,7 @@ class Bench:
     buildkit: FixedBuilder = field(default_factory=FixedBuilder)
     events: list[BuildEvent] = field(default_factory=list)
     commands: bool = False
+    site: Site = field(default_factory=Site)
 
     def direct(self, **environ: str) -> DirectBuilder:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -182,6 +184,7 @@ class Bench:
             builder=builder or self.direct(),
             vault=Vault({}, {}),
             bases=BaseUsers(self.client, Docker({})),
+            site=self.site,
         )
 
     def build(

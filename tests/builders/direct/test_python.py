@@ -12,6 +12,7 @@ from imagebuilder import Image
 from imagebuilder.builders.direct import python
 from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.events import Warning  # noqa: A004 - the design's event
+from imagebuilder.builders.site import Site
 from imagebuilder.errors import BuildError
 
 from .bases import DEBIAN, DPKG, ELF
@@ -54,6 +55,15 @@ def test_without_an_interpreter_there_is_no_bytecode(
     (message,) = warnings(bench)
     assert "no Python 3.11 is on this machine" in message
     assert "about a second" in message
+
+
+def test_bytecode_that_is_not_wanted(bench: Any, make_wheel: Any) -> None:
+    image = Image.from_base(bench.base(DEBIAN, Env=ENV)).with_wheels(make_wheel("demo"))
+    bench.site = Site(bytecode=False)
+    assert not [path for path in bench.build(image).tree if path.endswith(".pyc")]
+    assert warnings(bench) == []
+    bench.site = Site()
+    assert [path for path in bench.build(image).tree if path.endswith(".pyc")]
 
 
 def test_what_is_known_needs_no_wheel(bench: Any, make_wheel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
