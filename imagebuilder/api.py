@@ -137,11 +137,8 @@ def run_build(
 
 
 def published_at(image: Image, registry: str | None) -> Image:
-    """The image at another registry; a spec's login is for the spec's registry, and is not sent to another."""
-    if registry is None or _is_plain(image):
-        return image
-    moved = image.clone(registry=registry)
-    return moved if moved.registry == image.registry else moved.replace(registry_secret=None)
+    """The image at another registry."""
+    return image if registry is None or _is_plain(image) else image.clone(registry=registry)
 
 
 def local_output(config: Config) -> Output:

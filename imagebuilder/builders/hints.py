@@ -168,6 +168,11 @@ ENGINE = (
         error=BuilderUnavailableError,
     ),
     _hint(
+        "the builder does not allow network = \"host\": make it with docker buildx create --buildkitd-flags "
+        "'--allow-insecure-entitlement network.host'",
+        r"network\.host is not allowed",
+    ),
+    _hint(
         "docker buildx ls lists the builders",
         r"no builder .* found",
         error=BuilderUnavailableError,

@@ -70,16 +70,12 @@ def _no_such(file: Path, name: str, found: Sequence[Found]) -> NoReturn:
 def published_at(
     found: Sequence[Found], registry: str | None = None, platform: Sequence[str] = ()
 ) -> list[tuple[str, Image]]:
-    """The images with the registry and the platforms of flags, which go before the spec's.
-
-    A spec's login is for the spec's registry, and is not sent to another.
-    """
+    """The images with the registry and the platforms of flags, which go before the spec's."""
     images = []
     for item in found:
         image = item.image
         if registry is not None and (image.layers or not isinstance(image.base, ReferenceBase)):
-            moved = image.clone(registry=registry)
-            image = moved if moved.registry == image.registry else moved.replace(registry_secret=None)
+            image = image.clone(registry=registry)
         if platform:
             image = image.clone(platform=list(platform))
         images.append((item.title, image))

@@ -488,7 +488,10 @@ class Image(Value):
         python_version: PythonRequest | None = None,
         platform: PlatformRequest | None = None,
     ) -> Image:
-        """The same image with another name, registry, Python version or platform."""
+        """The same image with another name, registry, Python version or platform.
+
+        A login is for the registry it was written for: another `registry` drops `registry_secret`, unless one is given.
+        """
         image = self
         if python_version is not None:
             match self.base:

@@ -38,6 +38,8 @@ def published(
         changes["name"] = _given(name, "name", 'name="my-app"')
     if registry is not None:
         changes["registry"] = _given(registry, "registry", 'registry="ghcr.io/team"').rstrip("/")
+        if changes["registry"] != image.registry:
+            changes["registry_secret"] = None  # a login is for the registry it was written for
     if registry_secret is not None:
         secrets = secrets_from(registry_secret, "registry_secret")
         if len(secrets) != 1:

@@ -217,6 +217,13 @@ def test_clone_changes_what_is_given():
     assert image.clone() == image
 
 
+def test_a_login_stays_with_the_registry_it_was_written_for():
+    image = Image.from_debian_base("3.11", registry="ghcr.io/x", registry_secret="LOGIN")
+    assert image.clone(registry="ghcr.io/y").registry_secret is None
+    assert image.clone(registry="ghcr.io/x/").registry_secret == Secret("LOGIN")
+    assert image.clone(registry="ghcr.io/y", registry_secret="OTHER").registry_secret == Secret("OTHER")
+
+
 def test_pipe_applies_a_recipe():
     def with_tools(image: Image, *packages: str, workdir: str) -> Image:
         return image.with_apt_packages(*packages).with_workdir(workdir)
