@@ -12,6 +12,7 @@ from imagebuilder.builders.context import write_context, write_dockerfile_contex
 from imagebuilder.builders.events import BuildEvent, Emit, Log, Step
 from imagebuilder.builders.events import Warning as BuildWarning
 from imagebuilder.builders.failure import build_failure
+from imagebuilder.builders.image_store import NO_LAYOUTS, ImageStore
 from imagebuilder.builders.normalize import Normalizer
 from imagebuilder.builders.port import BuildRequest, Built
 from imagebuilder.builders.rawjson import ProgressReader
@@ -25,7 +26,7 @@ from imagebuilder.registry.layout import OCILayout
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from imagebuilder.registry.descriptor import Descriptor
@@ -46,6 +47,7 @@ class BuildKitBuilder:
         self._builder = builder
         self._cache_bytes = cache_bytes
         self._tools = Tools(cache_dir, environ)
+        self._old_store = False  # the engine cannot write OCI layouts, as we learned by asking it to
 
     def build(self, request: BuildRequest, emit: Emit, cancel: threading.Event) -> Built:
         """Build one image into an OCI layout.
@@ -58,14 +60,38 @@ class BuildKitBuilder:
         """
         with bound.in_use(self._cache_dir), workspace(self._cache_dir / "work", request.name) as folder:
             dockerfile, context, numbered = self._context(request, folder / "context")
-            output = self._output(folder)
-            command = build_command(
-                request, dockerfile=dockerfile, context=context, output=output, builder=self._builder
-            )
-            self._run(command, request, numbered, emit, cancel)
-            built = Built(OCILayout(self._cache_dir), self._normalize(OCILayout(output).roots()[0], cancel))
+
+            def run(output: Path | None, metadata: Path | None = None) -> bool:
+                command = build_command(
+                    request,
+                    dockerfile=dockerfile,
+                    context=context,
+                    output=output,
+                    metadata=metadata,
+                    builder=self._builder,
+                )
+                return self._run(command, request, numbered, emit, cancel)
+
+            built = Built(OCILayout(self._cache_dir), self._normalize(self._make(run, request, folder, cancel), cancel))
         bound.prune(self._cache_dir, self._cache_bytes)
         return built
+
+    def _make(
+        self,
+        run: Callable[[Path | None, Path | None], bool],
+        request: BuildRequest,
+        folder: Path,
+        cancel: threading.Event,
+    ) -> Descriptor:
+        """Build into our own blobs, or by way of the engine's image store where that is all it can."""
+        if not self._old_store:
+            output = self._output(folder)
+            if run(output, None):
+                return OCILayout(output).roots()[0]
+            self._old_store = True
+        metadata = folder / "metadata.json"
+        run(None, metadata)
+        return ImageStore(self._environ, OCILayout(self._cache_dir)).take(request.name, metadata, _stops(cancel))
 
     def _context(self, request: BuildRequest, folder: Path) -> tuple[Path, Path, tuple[tuple[int, str], ...]]:
         if isinstance(request.plan, DockerfilePlan):
@@ -94,12 +120,8 @@ class BuildKitBuilder:
         return output
 
     def _normalize(self, root: Descriptor, cancel: threading.Event) -> Descriptor:
-        def check() -> None:
-            if cancel.is_set():
-                raise KeyboardInterrupt
-
         layout, memory = OCILayout(self._cache_dir), self._cache_dir / "normalized"
-        normalizer = Normalizer(layout, self._blobs, memory, SOURCE_DATE_EPOCH, check)
+        normalizer = Normalizer(layout, self._blobs, memory, SOURCE_DATE_EPOCH, _stops(cancel))
         root = normalizer.image(root)
         bound.touch(map(layout.path, normalizer.used))
         return root
@@ -111,7 +133,8 @@ class BuildKitBuilder:
         numbered: tuple[tuple[int, str], ...],
         emit: Emit,
         cancel: threading.Event,
-    ) -> None:
+    ) -> bool:
+        """Whether it was built; False where one platform was to be a layout and the engine writes none."""
         redact = Redactor((*request.secrets.values(), *request.site.secret_values))
         reader = ProgressReader(request.name, numbered)
         decode = codecs.getincrementaldecoder("utf-8")("replace").decode
@@ -128,8 +151,19 @@ class BuildKitBuilder:
             ) from None
         reader.close()
         if code != 0:
+            if NO_LAYOUTS in reader.tail and len(request.platforms) == 1:
+                return False
             error = build_failure(request.name, reader, request.plan.titles, code)
             raise type(error)(redact(error.message), hint=error.hint) from None
+        return True
+
+
+def _stops(cancel: threading.Event) -> Callable[[], None]:
+    def check() -> None:
+        if cancel.is_set():
+            raise KeyboardInterrupt
+
+    return check
 
 
 def _redacted(event: BuildEvent, redact: Redactor) -> BuildEvent:

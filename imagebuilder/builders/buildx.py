@@ -31,14 +31,28 @@ class Command:
 
 
 def build_command(
-    request: BuildRequest, *, dockerfile: Path, context: Path, output: Path, builder: str | None = None
+    request: BuildRequest,
+    *,
+    dockerfile: Path,
+    context: Path,
+    output: Path | None,
+    metadata: Path | None = None,
+    builder: str | None = None,
 ) -> Command:
-    """Build to an OCI layout in `output`, with times that do not depend on when."""
+    """Build to an OCI layout in `output`, with times that do not depend on when.
+
+    Without `output` the image goes to the engine's own store; the file `metadata` says what it is there.
+    """
     args = ["docker", "buildx", "build", "--file", str(dockerfile), "--progress", "rawjson"]
     args += ["--platform", ",".join(str(platform) for platform in request.platforms)]
     # Attestations carry the time of the build; what the image was made from stands in its labels.
     args += ["--provenance=false", "--sbom=false"]
-    args += ["--output", _fields("type=oci", "tar=false", f"dest={output}", "compression=uncompressed")]
+    if output is not None:
+        args += ["--output", _fields("type=oci", "tar=false", f"dest={output}", "compression=uncompressed")]
+    else:
+        args += ["--output", "type=docker"]
+    if metadata is not None:
+        args += ["--metadata-file", str(metadata)]
     args += ["--build-arg", f"SOURCE_DATE_EPOCH={SOURCE_DATE_EPOCH}"]
     for key, value in request.plan.labels:
         args += ["--label", f"{key}={value}"]

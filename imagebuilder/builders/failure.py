@@ -47,7 +47,8 @@ def _engine_failure(name: str, reader: ProgressReader, vertex: Vertex | None, co
 def _reason(error: str) -> str:
     found = re.search(r"exit code: (\d+)", error)
     if not found:
-        return _clean(error)
+        # The whole step stands in it, which is more than a reader can use.
+        return re.sub(r'^process ".*" did not complete successfully: ', "", _clean(error), flags=re.DOTALL)
     return f"the command failed with exit code {found[1]}{_MEANINGS.get(found[1], '')}"
 
 

@@ -168,7 +168,7 @@ ENGINE = (
         error=BuilderUnavailableError,
     ),
     _hint(
-        "the builder does not allow network = \"host\": make it with docker buildx create --buildkitd-flags "
+        'the builder does not allow network = "host": make it with docker buildx create --buildkitd-flags '
         "'--allow-insecure-entitlement network.host'",
         r"network\.host is not allowed",
     ),

@@ -34,6 +34,7 @@ _INDEX_TYPES = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
 _CHUNK = 1 << 20
+_ANY_TIME = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,12 @@ class Normalizer:
         made = _made_here(config, len(layers), self._latest)
         for number, layer in enumerate(layers):
             self.used.add(layer.digest)
-            if not made[number] or not layer.media_type.endswith((".tar", "gzip")):
+            if made[number] and layer.media_type.endswith((".tar", "gzip")):
+                new = self._layer(layer, self._latest)
+            elif layer.media_type.endswith(".tar"):
+                new = self._layer(layer, _ANY_TIME)  # the base's, from an engine that keeps no compressed ones
+            else:
                 continue  # the base's, or zstd from a cache: as it is
-            new = self._layer(layer)
             if new.descriptor.digest != layer.digest:
                 self.used.add(new.descriptor.digest)
                 data["layers"][number] = {**data["layers"][number], **new.descriptor.to_json()}
@@ -91,8 +95,9 @@ class Normalizer:
         data["config"] = self._write_json(config_descriptor, config).to_json()
         return self._write_json(root, data)
 
-    def _layer(self, layer: Descriptor) -> Layer:
-        remembered = self._recall(layer)
+    def _layer(self, layer: Descriptor, latest: int) -> Layer:
+        note = self._note(layer, latest)
+        remembered = self._recall(note)
         if remembered is not None:
             return remembered
         compressed = layer.media_type.endswith("gzip")
@@ -100,7 +105,7 @@ class Normalizer:
             with self._layout.open(layer.digest) as raw:
                 verified = _Verified(raw, layer)
                 source = gzip.GzipFile(fileobj=cast("BinaryIO", verified)) if compressed else verified
-                new = self._rewrite(cast("BinaryIO", source), layer if compressed else None)
+                new = self._rewrite(cast("BinaryIO", source), layer if compressed else None, latest)
                 verified.finish()
         except (NotATarError, EOFError, zlib.error, gzip.BadGzipFile, VerificationError) as error:
             # A damaged blob would be found again by every later build, as BuildKit sends only those that are missing.
@@ -108,17 +113,17 @@ class Normalizer:
             raise BuildError(
                 f"layer {layer.digest} of the build is damaged: {error}", hint="build the image again"
             ) from error
-        self._remember(layer, new)
+        _remember(note, new)
         return new
 
-    def _rewrite(self, source: BinaryIO, keep: Descriptor | None) -> Layer:
+    def _rewrite(self, source: BinaryIO, keep: Descriptor | None, latest: int) -> Layer:
         """Rewrite a layer; where nothing in it depends on time, `keep` stays, as registries may already have it."""
         changed = 0
         diff, blob, size = hashlib.sha256(), hashlib.sha256(), 0
 
         def pieces() -> Iterator[bytes]:
             nonlocal changed
-            for piece, count in clamp_times(source, self._latest):
+            for piece, count in clamp_times(source, latest):
                 self._check()
                 changed += count
                 diff.update(piece)
@@ -139,9 +144,8 @@ class Normalizer:
         finally:
             Path(target.name).unlink(missing_ok=True)
 
-    def _recall(self, layer: Descriptor) -> Layer | None:
+    def _recall(self, note: Path) -> Layer | None:
         with suppress(OSError, ValueError, KeyError, TypeError):
-            note = self._note(layer)
             data = json.loads(note.read_text())
             descriptor = Descriptor(str(data["mediaType"]), str(data["digest"]), int(data["size"]))
             # The digest is checked when it is pushed.
@@ -150,19 +154,8 @@ class Normalizer:
                 return Layer(descriptor, str(data["diff_id"]))
         return None
 
-    def _remember(self, layer: Descriptor, new: Layer) -> None:
-        note = self._note(layer)
-        note.parent.mkdir(parents=True, exist_ok=True)
-        data = {
-            "mediaType": new.descriptor.media_type,
-            "digest": new.descriptor.digest,
-            "size": new.descriptor.size,
-            "diff_id": new.diff_id,
-        }
-        _replace(note, json.dumps(data).encode())
-
-    def _note(self, layer: Descriptor) -> Path:
-        return self._memory / f"{layer.digest.removeprefix('sha256:')}.{self._latest}-{FORMAT}.json"
+    def _note(self, layer: Descriptor, latest: int) -> Path:
+        return self._memory / f"{layer.digest.removeprefix('sha256:')}.{latest}-{FORMAT}.json"
 
     def _json(self, descriptor: Descriptor) -> dict[str, Any]:
         self.used.add(descriptor.digest)
@@ -205,6 +198,17 @@ def _made_here(config: dict[str, Any], layers: int, epoch: int) -> list[bool]:
     if len(entries) != layers:
         return [True] * layers
     return [str(entry.get("created", "")).startswith(date) for entry in entries]
+
+
+def _remember(note: Path, new: Layer) -> None:
+    note.parent.mkdir(parents=True, exist_ok=True)
+    data = {
+        "mediaType": new.descriptor.media_type,
+        "digest": new.descriptor.digest,
+        "size": new.descriptor.size,
+        "diff_id": new.diff_id,
+    }
+    _replace(note, json.dumps(data).encode())
 
 
 def _replace(path: Path, content: bytes) -> None:

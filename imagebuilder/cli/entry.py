@@ -29,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = _run(arguments)
             sys.stdout.flush()
     except KeyboardInterrupt:
-        return _fail("Interrupted", "interrupted: all work was stopped, no tag was moved halfway", None, INTERRUPTED, as_json)
+        return _fail(
+            "Interrupted", "interrupted: all work was stopped, no tag was moved halfway", None, INTERRUPTED, as_json
+        )
     except BrokenPipeError:
         _close_stdout()
         return CLOSED_PIPE

@@ -48,7 +48,6 @@ def test_all_is_well(project, docker, registry):
     [
         ("v0.16.2", "v0.12.1", "buildx", "v0.12.1 is too old"),
         ('echo "github', 'exit 1; echo "github', "buildx", "has no buildx"),
-        ("io.containerd.snapshotter.v1", "overlay2", "builder", "cannot write OCI images"),
         (
             """echo '{"ServerVersion": "27.0",""",
             """echo '{"ServerErrors": ["Cannot connect to the Docker daemon"],""",
@@ -64,6 +63,13 @@ def test_what_is_missing_is_a_problem_with_a_hint(project, docker, old, new, wha
     (check,) = [check for check in ended.json["checks"] if check["what"] == what]
     assert (check["state"], words in check["found"]) == ("problem", True)
     assert check["hint"]
+
+
+def test_the_classic_image_store_is_worth_a_word(project, docker):
+    docker(GOOD.replace("io.containerd.snapshotter.v1", "overlay2"))
+    ended = project.run("doctor")
+    assert ended.code == 0
+    assert "by way of Docker's image store" in ended.out
 
 
 def test_a_builder_of_ones_own_needs_no_containerd_store(project, docker):
