@@ -37,6 +37,8 @@ class Pattern:
             text = posixpath.normpath(text)
             text = "/" if text.strip("/") == "" else text.lstrip("/")
         text = f"{mark}{text}".strip()
+        if not text:
+            return None  # `/ /`
         negated = text.startswith("!")
         text = text.removeprefix("!")
         if negated and text in ("", "/"):
