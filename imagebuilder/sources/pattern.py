@@ -39,6 +39,7 @@ class Pattern:
         text = f"{mark}{text}".strip()
         if not text:
             return None  # `/ /`
+        text = posixpath.normpath(text)  # `a/ /`
         negated = text.startswith("!")
         text = text.removeprefix("!")
         if negated and text in ("", "/"):

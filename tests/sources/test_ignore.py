@@ -140,7 +140,7 @@ def test_a_dockerignore_elsewhere_that_is_missing_or_malformed(tmp_path: Path) -
 
 
 @given(st.lists(st.text(alphabet="ab!#*?/\\. []^-", max_size=6), max_size=5))
-@example(["./#a", " #a", "./!a", "! ./ a", "!!a", "a /", "./ /a", "/ /"])
+@example(["./#a", " #a", "./!a", "! ./ a", "!!a", "a /", "./ /a", "/ /", "?/ /", "!/ /a"])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_patterns_read_from_a_file_mean_the_same_when_read_again(tmp_path: Path, lines: list[str]) -> None:
     path = tmp_path / "rules"
