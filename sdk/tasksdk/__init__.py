@@ -1,1 +1,118 @@
-"""The task SDK: not released yet; this distribution reserves its place in the workspace."""
+"""The task SDK: write tasks as functions, run them here, in containers or on Kubernetes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tasksdk.version import VERSION
+
+__version__ = VERSION
+
+if TYPE_CHECKING:
+    from imagebuilder import Image, Secret
+    from tasksdk.context.checkpoint import Checkpoint
+    from tasksdk.context.current import ActionID, Context, ContextData, GroupData, RawDataPath, TaskContext, ctx
+    from tasksdk.context.group import group
+    from tasksdk.context.report import Deck, Report
+    from tasksdk.environment import Environment, TaskEnvironment
+    from tasksdk.errors import IgnoreOutputs, NonRecoverableError, TaskError, TaskSdkError
+    from tasksdk.interface import NativeInterface, kwtypes
+    from tasksdk.task.base import Task, TaskTemplate
+    from tasksdk.task.function import AsyncFunctionTaskTemplate, FunctionTask
+    from tasksdk.task.python_task import DeckField, PythonTask
+    from tasksdk.task.resolver import TaskResolverMixin, default_task_resolver
+    from tasksdk.task.serialization import SerializationContext, SerializationSettings
+    from tasksdk.values.cache import Cache, CachePolicy
+    from tasksdk.values.documentation import Documentation
+    from tasksdk.values.metadata import TaskMetadata
+    from tasksdk.values.pod import PodTemplate
+    from tasksdk.values.resources import Device, Resources
+    from tasksdk.values.retry import RetryStrategy
+    from tasksdk.values.reuse import ReusePolicy
+    from tasksdk.values.timeout import Timeout
+
+
+# Importing the SDK loads nothing; each name is loaded from its module when it is first used.
+_HOMES = {
+    "imagebuilder": ("Image", "Secret"),
+    "tasksdk.context.checkpoint": ("Checkpoint",),
+    "tasksdk.context.current": ("ActionID", "Context", "ContextData", "GroupData", "RawDataPath", "TaskContext", "ctx"),
+    "tasksdk.context.group": ("group",),
+    "tasksdk.context.report": ("Deck", "Report"),
+    "tasksdk.environment": ("Environment", "TaskEnvironment"),
+    "tasksdk.errors": ("IgnoreOutputs", "NonRecoverableError", "TaskError", "TaskSdkError"),
+    "tasksdk.interface": ("NativeInterface", "kwtypes"),
+    "tasksdk.task.base": ("Task", "TaskTemplate"),
+    "tasksdk.task.function": ("AsyncFunctionTaskTemplate", "FunctionTask"),
+    "tasksdk.task.python_task": ("DeckField", "PythonTask"),
+    "tasksdk.task.resolver": ("TaskResolverMixin", "default_task_resolver"),
+    "tasksdk.task.serialization": ("SerializationContext", "SerializationSettings"),
+    "tasksdk.values.cache": ("Cache", "CachePolicy"),
+    "tasksdk.values.documentation": ("Documentation",),
+    "tasksdk.values.metadata": ("TaskMetadata",),
+    "tasksdk.values.pod": ("PodTemplate",),
+    "tasksdk.values.resources": ("Device", "Resources"),
+    "tasksdk.values.retry": ("RetryStrategy",),
+    "tasksdk.values.reuse": ("ReusePolicy",),
+    "tasksdk.values.timeout": ("Timeout",),
+}
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "ActionID",
+    "AsyncFunctionTaskTemplate",
+    "Cache",
+    "CachePolicy",
+    "Checkpoint",
+    "Context",
+    "ContextData",
+    "Deck",
+    "DeckField",
+    "Device",
+    "Documentation",
+    "Environment",
+    "FunctionTask",
+    "GroupData",
+    "IgnoreOutputs",
+    "Image",
+    "NativeInterface",
+    "NonRecoverableError",
+    "PodTemplate",
+    "PythonTask",
+    "RawDataPath",
+    "Report",
+    "Resources",
+    "RetryStrategy",
+    "ReusePolicy",
+    "Secret",
+    "SerializationContext",
+    "SerializationSettings",
+    "Task",
+    "TaskContext",
+    "TaskEnvironment",
+    "TaskError",
+    "TaskMetadata",
+    "TaskResolverMixin",
+    "TaskSdkError",
+    "TaskTemplate",
+    "Timeout",
+    "ctx",
+    "default_task_resolver",
+    "group",
+    "kwtypes",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'tasksdk' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,1 @@
+"""Where attempts of tasks run: one port, several implementations."""

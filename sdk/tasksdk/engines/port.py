@@ -1,0 +1,46 @@
+"""The port that every engine implements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tasksdk.engines.attempt import AttemptEvent, AttemptSpec, LogLine
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Runs attempts. Retries, caching and the record of runs are the client's."""
+
+    name: str
+    runs_images: bool
+
+    async def submit(self, spec: AttemptSpec) -> None:
+        """Start an attempt, or join the one of this name that is there already.
+
+        A spec that cannot be started is an end with `NOT_STARTED`, which `watch` tells.
+
+        Raises:
+            EngineError: the engine itself cannot be reached or used.
+        """
+
+    def watch(self, name: str) -> AsyncIterator[AttemptEvent]:
+        """The phase it is in, then each change, ending with exactly one terminal event that has an `exit`.
+
+        Several may watch; whoever comes late sees the current phase first. When the terminal event is there, nothing of
+        the attempt is left: no process, container, mount, temporary file or secret.
+
+        Raises:
+            EngineError: no such attempt, or the engine cannot be asked.
+        """
+
+    def logs(self, name: str) -> AsyncIterator[LogLine]:
+        """Every line from the first, then those to come, until the attempt has ended."""
+
+    async def abort(self, name: str, reason: str = "") -> None:
+        """End an attempt and everything it started; no error when it has ended already."""
+
+    async def close(self) -> None:
+        """End what this engine still runs and let go of its connections."""

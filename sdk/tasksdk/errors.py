@@ -1,0 +1,114 @@
+"""Every error the task SDK raises on purpose.
+
+    TaskSdkError
+    ├── UserInputError (ValueError)      what the user wrote or passed is wrong; never retried
+    │   ├── TaskDefinitionError             a task, environment or setting that cannot mean anything
+    │   ├── TaskInputError                  a surplus, missing or ill-typed input
+    │   ├── ConversionError                 a value that is not of its type, or a type nothing converts
+    │   └── TaskNotFoundError (LookupError) a resolver, a name or a module that leads to no task
+    ├── TaskError                        a task ran and failed, somewhere else; carries the remote traceback
+    │   ├── TaskTimeoutError (TimeoutError) it ran, or waited, longer than it may
+    │   ├── TaskAbortedError                somebody aborted it
+    │   └── OutOfMemoryError                its container needed more memory than it may have
+    ├── TaskOutputError                  a task returned what its interface does not say
+    ├── NonRecoverableError              raised by users: do not retry this
+    ├── EngineError                      an engine could not run, or could not be asked
+    └── MissingDependencyError (ImportError) an extra is not installed
+
+    IgnoreOutputs (Exception)            raised by users: this replica's outputs are not the task's
+
+A message says what failed and why; `hint` says what to write next.
+"""
+
+from __future__ import annotations
+
+
+class TaskSdkError(Exception):
+    """The root of the tree: `message` says what failed and why, `hint` what to do next."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+
+class UserInputError(TaskSdkError, ValueError):
+    """What the user wrote or passed is wrong; trying again cannot help."""
+
+
+class TaskDefinitionError(UserInputError):
+    """A task, an environment or a setting that cannot mean anything, raised at the line that writes it."""
+
+
+class TaskInputError(UserInputError, TypeError):
+    """An input that is surplus, missing or not of its type."""
+
+
+class ConversionError(UserInputError, TypeError):
+    """A value that cannot become a literal of its type, or a literal that cannot become a value."""
+
+
+class TaskNotFoundError(UserInputError, LookupError):
+    """A resolver, a name or a module that leads to no task."""
+
+
+class TaskError(TaskSdkError):
+    """A task that ran elsewhere failed.
+
+    `code` is the name of the user's exception, or of what ended the task; `traceback` the remote one as text.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "TaskError",
+        traceback: str = "",
+        recoverable: bool = True,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.traceback = traceback
+        self.recoverable = recoverable
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}\n{self.traceback}" if self.traceback else super().__str__()
+
+
+class TaskTimeoutError(TaskError, TimeoutError):
+    """The task ran, or waited to run, longer than it may."""
+
+
+class TaskAbortedError(TaskError):
+    """Somebody aborted the task."""
+
+
+class OutOfMemoryError(TaskError):
+    """The task's container needed more memory than it may have."""
+
+
+class TaskOutputError(TaskSdkError, TypeError):
+    """A task returned something that its interface does not say."""
+
+
+class NonRecoverableError(TaskSdkError):
+    """Raise it in a task whose failure no retry can mend."""
+
+    def __init__(self, message: str = "", *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+
+
+class EngineError(TaskSdkError):
+    """An engine could not run an attempt, or could not be asked about one."""
+
+
+class MissingDependencyError(TaskSdkError, ImportError):
+    """A part of the SDK needs an extra that is not installed."""
+
+
+class IgnoreOutputs(Exception):  # noqa: N818 - users raise it by this name; it is a request, not an error
+    """Raise it where the outputs of this process are not the task's, as the workers of a distributed training do."""

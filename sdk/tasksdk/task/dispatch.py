@@ -1,0 +1,99 @@
+"""The one way a task runs on literals: in this process, in a container, behind a shim."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tasksdk.context.current import Context
+from tasksdk.errors import TaskInputError
+from tasksdk.literals import Literals, from_map_message, map_message, to_literal, to_literal_aio, to_value, to_value_aio
+
+if TYPE_CHECKING:
+    from flyteidl2.core.literals_pb2 import LiteralMap
+
+    from tasksdk.context.current import TaskContext
+    from tasksdk.interface import NativeInterface
+    from tasksdk.task.base import Task
+
+T = TypeVar("T")
+
+
+async def dispatch(task: Task, context: Context, literals: Literals) -> Literals:
+    """Prepare, convert the inputs, run the body, convert the outputs.
+
+    `pre_execute` and `post_execute` stand around everything; `pre` and `post` around the body alone. Nothing is awaited
+    for a task that is not asynchronous, so that it runs without an event loop.
+
+    Raises:
+        TaskInputError: an input is missing or surplus.
+        IgnoreOutputs: the task says that its outputs are to be ignored.
+    """
+    params = task.pre_execute(context.data.task_context)
+    with context.new(task_context=params):
+        interface = task.native_interface
+        kwargs = await _inputs(task, interface, literals)
+        value = await run_body(task, params, kwargs)
+        value = task.post_execute(params, value)
+        return await _outputs(task, interface, value)
+
+
+async def run_body(task: Task, params: TaskContext | None, kwargs: dict[str, Any]) -> Any:
+    """Call the body between `pre` and `post`; awaitable results are awaited."""
+    added = task.pre(**kwargs)
+    if added and params is not None:
+        params.data.update(added)
+    value = task.execute(**kwargs)
+    while isinstance(value, Awaitable):
+        value = await value
+    return task.post(value)
+
+
+def dispatch_message(
+    task: Task, context: Context | None, literal_map: LiteralMap
+) -> LiteralMap | Awaitable[LiteralMap]:
+    """Run a task on messages; an awaitable for an asynchronous task."""
+
+    async def on_messages() -> LiteralMap:
+        return map_message(await dispatch(task, context or Context.current(), from_map_message(literal_map)))
+
+    return on_messages() if task.is_async else drive(on_messages())
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never waits, without an event loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as finished:
+        value: T = finished.value
+        return value
+    coroutine.close()
+    raise RuntimeError("a synchronous task waited for something", "define it with async def")
+
+
+async def _inputs(task: Task, interface: NativeInterface, literals: Literals) -> dict[str, Any]:
+    surplus = literals.keys() - interface.inputs.keys()
+    if surplus:
+        known = ", ".join(interface.inputs) or "none"
+        raise TaskInputError(f"{task.name} has no input {', '.join(sorted(surplus))}", hint=f"its inputs are: {known}")
+    values = {}
+    for name, kind in interface.inputs.items():
+        where = f"{task.name}: input {name}"
+        if name not in literals:
+            if name not in interface.defaults:
+                raise TaskInputError(f"{task.name} needs its input {name!r}")
+            values[name] = interface.defaults[name]
+        elif task.is_async:
+            values[name] = await to_value_aio(literals[name], kind, where)
+        else:
+            values[name] = to_value(literals[name], kind, where)
+    return values
+
+
+async def _outputs(task: Task, interface: NativeInterface, value: Any) -> Literals:
+    named = interface.name_outputs(value, task.name)
+    found = {}
+    for name, output in named.items():
+        kind, where = interface.outputs[name], f"{task.name}: output {name}"
+        found[name] = await to_literal_aio(output, kind, where) if task.is_async else to_literal(output, kind, where)
+    return found

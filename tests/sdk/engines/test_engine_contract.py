@@ -1,0 +1,119 @@
+"""What every engine must do, run on each of them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason, Phase, SecretValue
+from tasksdk.engines.fixed import FixedEngine, Outcome
+from tasksdk.engines.port import Engine
+from tasksdk.engines.registry import open_engine
+from tasksdk.errors import EngineError
+
+OUTCOMES = {
+    "succeed": Outcome(lines=("one", "two")),
+    "fail": Outcome(Exit(ExitReason.ERROR, 3)),
+    "hang": Outcome(None),
+}
+
+
+def spec(case: str, **settings: object) -> AttemptSpec:
+    script = {"succeed": "echo one; echo two", "fail": "exit 3", "hang": "sleep 1000"}[case]
+    return AttemptSpec(
+        name=f"run-{case}-1", run="run", action=case, attempt=1, task="t", argv=("sh", "-c", script), **settings
+    )
+
+
+@pytest.fixture(params=["fixed"])
+def engine() -> Engine:
+    return FixedEngine(lambda asked: OUTCOMES[asked.action])
+
+
+async def _end(engine: Engine, name: str) -> Exit:
+    events = [event async for event in engine.watch(name)]
+    assert [event.phase.terminal for event in events] == [False] * (len(events) - 1) + [True]
+    assert events[-1].exit is not None
+    assert events[-1].phase is events[-1].exit.phase
+    return events[-1].exit
+
+
+def test_an_engine_is_one(engine: Engine) -> None:
+    assert isinstance(engine, Engine)
+
+
+def test_success_is_told_once_with_its_lines(engine: Engine) -> None:
+    async def story() -> None:
+        await engine.submit(spec("succeed"))
+        lines = [line.text async for line in engine.logs("run-succeed-1")]
+        end = await _end(engine, "run-succeed-1")
+        assert (end.reason, end.code, lines) == (ExitReason.COMPLETED, 0, ["one", "two"])
+        assert await _end(engine, "run-succeed-1") == end
+        await engine.close()
+
+    asyncio.run(story())
+
+
+def test_an_exit_code_is_an_error(engine: Engine) -> None:
+    async def story() -> None:
+        await engine.submit(spec("fail"))
+        end = await _end(engine, "run-fail-1")
+        assert (end.reason, end.code, end.phase) == (ExitReason.ERROR, 3, Phase.FAILED)
+        await engine.close()
+
+    asyncio.run(story())
+
+
+def test_the_same_attempt_is_joined(engine: Engine) -> None:
+    async def story() -> None:
+        await engine.submit(spec("hang"))
+        await engine.submit(spec("hang"))
+        await engine.abort("run-hang-1", "enough")
+        await engine.abort("run-hang-1", "enough")
+        end = await _end(engine, "run-hang-1")
+        assert (end.reason, end.phase) == (ExitReason.ABORTED, Phase.ABORTED)
+        await engine.close()
+
+    asyncio.run(story())
+
+
+def test_the_runtime_is_bounded(engine: Engine) -> None:
+    async def story() -> None:
+        await engine.submit(spec("hang", max_runtime=0.2))
+        end = await _end(engine, "run-hang-1")
+        assert (end.reason, end.phase) == (ExitReason.TIMED_OUT, Phase.TIMED_OUT)
+        await engine.close()
+
+    asyncio.run(story())
+
+
+def test_closing_ends_what_runs(engine: Engine) -> None:
+    async def story() -> None:
+        await engine.submit(spec("hang"))
+        watching = asyncio.ensure_future(_end(engine, "run-hang-1"))
+        await asyncio.sleep(0)
+        await engine.close()
+        assert (await watching).reason is ExitReason.ABORTED
+
+    asyncio.run(story())
+
+
+def test_an_unknown_attempt_is_an_error(engine: Engine) -> None:
+    async def story() -> None:
+        with pytest.raises(EngineError, match="nothing-1"):
+            await engine.abort("nothing-1")
+
+    asyncio.run(story())
+
+
+def test_an_unknown_engine_is_named() -> None:
+    with pytest.raises(EngineError, match="nowhere"):
+        open_engine("nowhere", {})
+
+
+def test_a_secret_value_shows_itself_nowhere() -> None:
+    secret = SecretValue("key", "hunter2", variable="KEY")
+    assert "hunter2" not in f"{secret!r} {secret} {spec('fail', secrets=(secret,))!r}"
+    assert secret.reveal() == "hunter2"
+    with pytest.raises(TypeError, match="key"):
+        secret.__reduce__()
