@@ -20,7 +20,7 @@ private_apt() {
 debian_sources() {
     local suite=$1 own uri release keyring=/usr/share/keyrings/debian-archive-keyring.gpg
     own=$(. /etc/os-release && [[ $ID == debian ]] && echo "$VERSION_CODENAME") ||
-        fail "packages for the engine come from Debian; on another system install Docker with buildx"
+        fail "packages come from Debian, and this is another system: $no_debian_hint"
     # shellcheck disable=SC2016  # apt's placeholders
     apt-get indextargets --no-release-info --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
         sort -u | while read -r uri release component; do
@@ -36,28 +36,43 @@ debian_sources() {
     done
 }
 
-# fetch_packages STAMP PACKAGE/SUITE...: download and unpack into $root, once.
-fetch_packages() {
-    local folder=$home/downloads/$1 stamp=$home/downloads/$1.done suite deb
-    shift
-    if [[ -e $stamp ]]; then return; fi
-    say "downloading ${*%%/*}"
-    command -v apt-get >/dev/null || fail "no apt-get here: install Docker with buildx instead"
-    mkdir -p "$home"/{downloads,bin,sbin,root} "$home"/apt/{sources,state/lists/partial,cache/archives/partial}
+# Where packages come from and what is in them; once, or again with `again`.
+update_sources() {
+    local suite
+    command -v apt-get >/dev/null || fail "no apt-get here: $no_debian_hint"
+    mkdir -p "$home"/apt/{sources,state/lists/partial,cache/archives/partial}
+    if [[ -e $home/apt/updated && ${1:-} != again ]]; then return; fi
     for suite in bookworm trixie; do
         debian_sources "$suite" >"$home/apt/sources/$suite.sources"
     done
     [[ -s $home/apt/sources/bookworm.sources ]] || fail "no Debian source found in the machine's apt configuration"
-    if [[ ! -e $home/apt/updated ]]; then
-        private_apt apt-get update
-        touch "$home/apt/updated"
-    fi
+    private_apt apt-get update
+    touch "$home/apt/updated"
+}
+
+# fetch_packages STAMP PACKAGE/SUITE...: download and unpack into $root, once.
+fetch_packages() {
+    local folder=$home/downloads/$1 stamp=$home/downloads/$1.done deb
+    shift
+    if [[ -e $stamp ]]; then return; fi
+    say "downloading ${*%%/*}"
+    update_sources
+    mkdir -p "$home/downloads" "$root"
     rm -rf "$folder"
     mkdir "$folder"
     (cd "$folder" && private_apt apt-get download "$@") ||
-        (private_apt apt-get update && cd "$folder" && private_apt apt-get download "$@")
+        (update_sources again && cd "$folder" && private_apt apt-get download "$@")
     for deb in "$folder"/*.deb; do dpkg --extract "$deb" "$root"; done
     touch "$stamp"
+}
+
+# fetch_source FOLDER PACKAGE: download bookworm's source of a package.
+fetch_source() {
+    update_sources
+    debian_sources bookworm | sed 's/^Types: deb$/Types: deb-src/' >"$home/apt/sources/source.sources"
+    private_apt apt-get update
+    mkdir -p "$1"
+    (cd "$1" && private_apt apt-get source --download-only "$2")
 }
 
 fetch_engine_packages() {
@@ -65,8 +80,8 @@ fetch_engine_packages() {
     fetch_packages engine {docker.io,docker-cli,docker-buildx,containerd}/trixie \
         {runc,tini,libseccomp2}/bookworm \
         {iptables,libip4tc2,libip6tc2,libxtables12,libmnl0,libnetfilter-conntrack3,libnfnetlink0,libnftnl11}/bookworm
+    mkdir -p "$bin" "$home/sbin" "$config/cli-plugins"
     ln -sf "$root/usr/bin/docker" "$bin/docker"
-    mkdir -p "$config/cli-plugins"
     ln -sf "$root"/usr/lib*/docker/cli-plugins/docker-buildx "$config/cli-plugins/"
     [[ -e $config/config.json ]] || echo '{}' >"$config/config.json"
 }
