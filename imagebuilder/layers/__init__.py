@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from imagebuilder.layers.layer import MTIME, Layer, TarEntry
     from imagebuilder.layers.layer_cache import LayerCache, layer_key, stack_key
     from imagebuilder.layers.packing import Sized, pack
+    from imagebuilder.layers.pipeline import Pipeline
     from imagebuilder.layers.skeleton import write_skeleton
     from imagebuilder.layers.target import InstallTarget
     from imagebuilder.layers.wheel import Limits, WheelFile
@@ -28,6 +29,7 @@ _NAMES = {
     "layer": ("MTIME", "Layer", "TarEntry"),
     "layer_cache": ("LayerCache", "layer_key", "stack_key"),
     "packing": ("Sized", "pack"),
+    "pipeline": ("Pipeline",),
     "skeleton": ("write_skeleton",),
     "target": ("InstallTarget",),
     "wheel": ("Limits", "WheelFile"),
@@ -41,6 +43,7 @@ __all__ = [
     "Layer",
     "LayerCache",
     "Limits",
+    "Pipeline",
     "Plan",
     "Sized",
     "TarEntry",

@@ -51,20 +51,34 @@ def assemble(
     planned = plan or Plan.of(wheels, target, budget=budget)
 
     def layer(group: tuple[WheelFile, ...]) -> Layer:
-        key = layer_key([wheel.sha256 for wheel in group], target) if cache else ""
-        found = cache.get(key) if cache else None
-        if found and blob_is_there(blobs, found):
-            return found
-        what = ", ".join(f"{wheel.name} {wheel.version}" for wheel in group)
-        entries = planned.entries(group)
-        made = write_layer(entries, blobs, what=what, owner=target.owner, mtime=target.mtime, check=check)
-        if cache:
-            cache.put(key, made)
-        return made
+        return spliced_layer(group, planned.installed, target, store_dir, cache=cache, check=check)
 
     made = side_by_side(layer, planned.groups, workers)
     if cache:
         cache.put_stack(whole, made)
+    return made
+
+
+def spliced_layer(
+    group: tuple[WheelFile, ...],
+    installed: Callable[[WheelFile], Sequence[TarEntry]],
+    target: InstallTarget,
+    store_dir: str | os.PathLike[str],
+    *,
+    cache: LayerCache | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Layer:
+    """Wheels that share a layer; `installed` gives the entries of each. The rest is as `assemble`."""
+    blobs = Path(store_dir) / "blobs" / "sha256"
+    key = layer_key([wheel.sha256 for wheel in group], target) if cache else ""
+    found = cache.get(key) if cache else None
+    if found and blob_is_there(blobs, found):
+        return found
+    what = ", ".join(f"{wheel.name} {wheel.version}" for wheel in group)
+    entries = merge(map(installed, group), target.root)
+    made = write_layer(entries, blobs, what=what, owner=target.owner, mtime=target.mtime, check=check)
+    if cache:
+        cache.put(key, made)
     return made
 
 
@@ -75,14 +89,19 @@ class Plan:
         self,
         groups: tuple[tuple[WheelFile, ...], ...],
         installed: dict[str, list[TarEntry]],
-        target: InstallTarget,
     ) -> None:
         self.groups = groups
         self._installed = installed
-        self._target = target
 
     @classmethod
-    def of(cls, wheels: Sequence[WheelFile], target: InstallTarget, *, budget: int = LAYER_LIMIT) -> Plan:
+    def of(
+        cls,
+        wheels: Sequence[WheelFile],
+        target: InstallTarget,
+        *,
+        budget: int = LAYER_LIMIT,
+        installed: Callable[[WheelFile, InstallTarget], list[TarEntry]] = install,
+    ) -> Plan:
         """Plan the layers; see `assemble`."""
         by_name: dict[str, WheelFile] = {}
         for wheel in wheels:
@@ -92,15 +111,11 @@ class Plan:
                     f"{other.path.name} and {wheel.path.name} are two wheels of one project",
                     hint="an environment holds one version of each",
                 )
-        installed = {name: install(wheel, target) for name, wheel in sorted(by_name.items())}
+        entries = {name: installed(wheel, target) for name, wheel in sorted(by_name.items())}
         sizes = [Sized(wheel.name, wheel.size) for wheel in by_name.values()]
-        groups = pack(sizes, together=collisions(installed), budget=budget)
-        return cls(tuple(tuple(by_name[name] for name in group) for group in groups), installed, target)
+        groups = pack(sizes, together=collisions(entries), budget=budget)
+        return cls(tuple(tuple(by_name[name] for name in group) for group in groups), entries)
 
     def installed(self, wheel: WheelFile) -> list[TarEntry]:
         """The entries of one wheel, as if it were alone."""
         return self._installed[wheel.name]
-
-    def entries(self, group: tuple[WheelFile, ...]) -> list[TarEntry]:
-        """The entries of one layer."""
-        return merge([self._installed[wheel.name] for wheel in group], self._target.root)

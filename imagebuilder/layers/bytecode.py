@@ -1,8 +1,9 @@
 """Bytecode of wheels' modules as layers of its own: without it every start of a container compiles anew.
 
-The bytes depend on the modules, their paths and the interpreter's patch version, and on nothing else: each wheel has
-a process of its own with hash seed 0 that compiles its modules in the order of their paths. (What is marshalled as a
-reference depends on what else is alive in the process.) RECORD does not list these files, as uv's does not.
+The bytes depend on the modules, their paths and the interpreter's patch version, and on nothing else: a wheel's
+modules are compiled some at a time, in the order of their paths, each time by a new process with hash seed 0. (What is
+marshalled as a reference depends on what else is alive in the process.) RECORD does not list these files, as uv's does
+not.
 """
 
 from __future__ import annotations
@@ -13,30 +14,36 @@ import json
 import os
 import sys
 import tempfile
+from collections import deque
 from contextlib import suppress
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from imagebuilder.errors import BuildError
-from imagebuilder.layers.compiler import HINT, CompilerProcess, Identity
+from imagebuilder.layers.compiler import HINT, CompilerPool, CompilerProcess, Identity, Module
 from imagebuilder.layers.layer import OnDisk, Packed, TarEntry
 from imagebuilder.layers.layer_cache import LayerCache, blob_is_there, layer_key
-from imagebuilder.layers.merge import merge
+from imagebuilder.layers.merge import merge, with_folders
 from imagebuilder.layers.side_by_side import side_by_side
 from imagebuilder.layers.tar_header import Kind
 from imagebuilder.layers.writer import ZLIB, write_layer
+from imagebuilder.layers.zip_directory import DEFLATED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
+    from types import TracebackType
 
     from imagebuilder.layers.assembly import Plan
     from imagebuilder.layers.layer import Layer
     from imagebuilder.layers.target import InstallTarget
     from imagebuilder.layers.wheel import WheelFile
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _LARGEST_SOURCE: Final = 32 << 20
+_CHUNK: Final = 2 << 20  # bytes of sources: enough to keep a processor busy, and few to hold in memory
 
 
 class Compiler:
@@ -51,6 +58,7 @@ class Compiler:
         self.compression = codec
         self.interpreter = os.fspath(interpreter)
         self.folder = Path(folder)
+        self._pool: CompilerPool | None = None
         self.check: Callable[[], None] = lambda: None  # raises where nobody wants the bytecode any more
 
     @cached_property
@@ -71,48 +79,73 @@ class Compiler:
         """What the bytes of a layer depend on, besides its wheels and target."""
         return f"bytecode-{_VERSION}-{self.identity.magic.hex()}-{self.identity.version}-{self.compression}"
 
-    def compile(self, wheel: WheelFile, entries: Sequence[TarEntry], target: InstallTarget) -> list[TarEntry]:
-        """The `.pyc` files of those of a wheel's entries that are modules.
+    def __enter__(self) -> Compiler:  # noqa: PYI034 - Self came with Python 3.11
+        """Interpreters that are started from now on serve until the end."""
+        self._pool = CompilerPool(self.interpreter)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.__exit__(kind, error, traceback)
+
+    def compiled(self, wheel: WheelFile, entries: Sequence[TarEntry], target: InstallTarget) -> Iterator[TarEntry]:
+        """The `.pyc` files of those of a wheel's entries that are modules, in the order of a layer, as they are made.
 
         Raises:
             BuildError: the interpreter is of another version, or failed.
+            SourceError: the wheel changed.
         """
         if self.identity.minor != target.python:
             wanted = ".".join(map(str, target.python))
             raise BuildError(f"{self.interpreter} is Python {self.identity.version}, not {wanted}", hint=HINT)
+        pool = self._pool
+        assert pool is not None, "a compiler works in a `with`"
+        path, tag = str(wheel.path), self.identity.tag
+        under_way: deque[tuple[list[Module], Future[list[bytes]]]] = deque()
+        chunks = _chunks(_modules(entries, target, tag))
+        try:
+            while True:
+                while len(under_way) <= pool.workers and (chunk := next(chunks, None)):
+                    under_way.append((chunk, pool.submit(path, chunk)))
+                if not under_way:
+                    return
+                chunk, made = under_way.popleft()
+                self.check()
+                for module, data in zip(chunk, made.result(), strict=True):
+                    if data:
+                        yield TarEntry.file(cached_path(module.path.lstrip("/"), tag), data)
+        finally:
+            for _, made in under_way:
+                made.cancel()
+
+    def remembered(self, wheel: WheelFile, entries: Sequence[TarEntry], target: InstallTarget) -> list[TarEntry]:
+        """As `compiled`, kept on disk: for wheels that share a layer, which others' coming and going rewrites."""
         key = layer_key([wheel.sha256], target, codec=self.codec)
         pack, index = self.folder / f"{key}.pack", self.folder / f"{key}.json"
         found = _remembered(pack, index)
         if found is None:
-            self._fill(pack, index, wheel, entries, target)
+            self._fill(pack, index, self.compiled(wheel, entries, target))
             found = _remembered(pack, index)
         if found is None:
             raise BuildError(f"{pack} cannot be read back", hint="make room on its disk")
         return found
 
-    def _fill(
-        self, pack: Path, index: Path, wheel: WheelFile, entries: Sequence[TarEntry], target: InstallTarget
-    ) -> None:
+    def _fill(self, pack: Path, index: Path, compiled: Iterator[TarEntry]) -> None:
         rows: list[tuple[str, int, int, str]] = []
-        modules = f"{target.root}/{target.site_packages}/"
         offset, whole = 0, hashlib.sha256()
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = _temporary(pack)
         try:
-            with temporary.open("wb") as file, CompilerProcess(self.interpreter) as process:
-                for entry in sorted(entries, key=lambda entry: entry.path):
-                    if not entry.path.startswith(modules) or not entry.path.endswith(".py"):
-                        continue
-                    if entry.kind is not Kind.FILE or entry.size > _LARGEST_SOURCE:
-                        continue
-                    self.check()
-                    compiled = process.compile(f"/{entry.path}", _source(wheel, entry))
-                    if compiled:
-                        file.write(compiled)
-                        whole.update(compiled)
-                        digest = hashlib.sha256(compiled).hexdigest()
-                        rows.append((cached_path(entry.path, self.identity.tag), offset, len(compiled), digest))
-                        offset += len(compiled)
+            with temporary.open("wb") as file:
+                for entry in compiled:
+                    assert isinstance(entry.content, bytes)
+                    file.write(entry.content)
+                    whole.update(entry.content)
+                    rows.append((entry.path, offset, entry.size, hashlib.sha256(entry.content).hexdigest()))
+                    offset += entry.size
             temporary.replace(pack)
             temporary = _temporary(index)
             temporary.write_text(json.dumps({"size": offset, "sha256": whole.hexdigest(), "files": rows}))
@@ -138,49 +171,97 @@ def assemble_bytecode(
         BuildError: the interpreter is of another version, or failed.
         SourceError: a wheel is not what it says.
     """
-    blobs = Path(store_dir) / "blobs" / "sha256"
 
     def layer(group: tuple[WheelFile, ...]) -> Layer | None:
-        key = layer_key([wheel.sha256 for wheel in group], target, codec=compiler.codec) if cache else ""
-        found = cache.get(key) if cache else None
-        if found and blob_is_there(blobs, found):
-            return found
-        winners = {entry.path: entry for entry in plan.entries(group)}
-        compiled: list[list[TarEntry]] = []
-        for wheel in group:
-            entries = plan.installed(wheel)
-            lost = {
-                cached_path(entry.path, compiler.identity.tag)
-                for entry in entries
-                if winners[entry.path] is not entry and entry.path.endswith(".py")
-            }
-            compiled.append([entry for entry in compiler.compile(wheel, entries, target) if entry.path not in lost])
-        if not any(compiled):
-            return None
-        what = "bytecode of " + ", ".join(f"{wheel.name} {wheel.version}" for wheel in group)
-        made = write_layer(
-            merge(compiled, target.root),
-            blobs,
-            what=what,
-            owner=target.owner,
-            mtime=target.mtime,
-            codec=compiler.compression,
-        )
-        if cache:
-            cache.put(key, made)
-        return made
+        return bytecode_layer(group, plan.installed, target, store_dir, compiler, cache=cache)
 
-    return [made for made in side_by_side(layer, plan.groups, workers) if made is not None]
+    with compiler:
+        return [made for made in side_by_side(layer, plan.groups, workers) if made is not None]
 
 
-def _source(wheel: WheelFile, entry: TarEntry) -> bytes:
-    match entry.content:
-        case bytes(data):
-            return data
-        case Packed(_, member, _):
-            return b"".join(data for _, data in wheel.pieces(member))
-        case OnDisk(location):
-            return Path(location).read_bytes()
+def bytecode_layer(
+    group: tuple[WheelFile, ...],
+    installed: Callable[[WheelFile], Sequence[TarEntry]],
+    target: InstallTarget,
+    store_dir: str | os.PathLike[str],
+    compiler: Compiler,
+    *,
+    cache: LayerCache | None = None,
+) -> Layer | None:
+    """The bytecode of wheels that share a layer; None where they have no modules. The rest is as `assemble_bytecode`.
+
+    A wheel that has a layer for itself is compiled straight into it.
+    """
+    blobs = Path(store_dir) / "blobs" / "sha256"
+    key = layer_key([wheel.sha256 for wheel in group], target, codec=compiler.codec) if cache else ""
+    found = cache.get(key) if cache else None
+    if found and blob_is_there(blobs, found):
+        return found
+    if len(group) == 1:
+        stream = with_folders(compiler.compiled(group[0], installed(group[0]), target), target.root)
+    else:
+        stream = iter(merge(_of_several(group, installed, target, compiler), target.root))
+    first = next(stream, None)
+    if first is None:
+        return None
+    made = write_layer(
+        chain([first], stream),
+        blobs,
+        what="bytecode of " + ", ".join(f"{wheel.name} {wheel.version}" for wheel in group),
+        owner=target.owner,
+        mtime=target.mtime,
+        codec=compiler.compression,
+        check=compiler.check,
+    )
+    if cache:
+        cache.put(key, made)
+    return made
+
+
+def _of_several(
+    group: tuple[WheelFile, ...],
+    installed: Callable[[WheelFile], Sequence[TarEntry]],
+    target: InstallTarget,
+    compiler: Compiler,
+) -> list[list[TarEntry]]:
+    """The bytecode of each wheel, without that of modules which another wheel's stand in the place of."""
+    winners = {entry.path: entry for entry in merge(map(installed, group), target.root)}
+    compiled: list[list[TarEntry]] = []
+    for wheel in group:
+        entries = installed(wheel)
+        lost = {
+            cached_path(entry.path, compiler.identity.tag)
+            for entry in entries
+            if winners[entry.path] is not entry and entry.path.endswith(".py")
+        }
+        compiled.append([entry for entry in compiler.remembered(wheel, entries, target) if entry.path not in lost])
+    return compiled
+
+
+def _modules(entries: Sequence[TarEntry], target: InstallTarget, tag: str) -> Iterator[Module]:
+    """The modules among a wheel's entries, in the order that their bytecode has in a layer."""
+    start = f"{target.root}/{target.site_packages}/"
+    found = [
+        Module(f"/{entry.path}", at.offset, at.compressed, at.size, at.crc, at.method == DEFLATED)
+        for entry in entries
+        if entry.kind is Kind.FILE and entry.path.startswith(start) and entry.path.endswith(".py")
+        if isinstance(entry.content, Packed) and (at := entry.content.member).size <= _LARGEST_SOURCE
+    ]
+    return iter(sorted(found, key=lambda module: cached_path(module.path, tag).split("/")))
+
+
+def _chunks(modules: Iterator[Module]) -> Iterator[list[Module]]:
+    """Modules that are compiled by one process: what they are together decides the bytes, so nothing else may."""
+    chunk: list[Module] = []
+    size = 0
+    for module in modules:
+        chunk.append(module)
+        size += module.size
+        if size >= _CHUNK:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def cached_path(path: str, tag: str) -> str:

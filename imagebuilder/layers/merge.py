@@ -33,6 +33,20 @@ def merge(plans: Iterable[Iterable[TarEntry]], root: str) -> list[TarEntry]:
     return [found[path] for path in sorted(found, key=lambda path: path.split("/"))]
 
 
+def with_folders(entries: Iterable[TarEntry], root: str) -> Iterator[TarEntry]:
+    """As `merge` does to entries that are in its order already, one at a time: folders come before what is in them."""
+    seen: set[str] = set()
+    for entry in entries:
+        missing: list[str] = []
+        for folder in parents(entry.path):
+            if folder in seen or not folder.startswith(f"{root}/"):
+                break
+            missing.append(folder)
+        seen.update(missing)
+        yield from map(TarEntry.folder, reversed(missing))
+        yield entry
+
+
 def collisions(plans: Mapping[str, Sequence[TarEntry]]) -> list[tuple[str, ...]]:
     """The names of plans that have a path in common, and not the same file there.
 

@@ -41,10 +41,8 @@ def pack(
         total[leader] = total.get(leader, 0) + sizes[name]
     budget = max(budget, 1)
     buckets = min(BUCKETS, budget)
-    # With a small budget buckets come first: they can hold everything.
-    most_alone = min(MOST_ALONE, budget - buckets)
     largest = sorted((leader for leader in total if total[leader] >= BIG), key=lambda name: (-total[name], name))
-    alone = largest[:most_alone]
+    alone = largest[: most_alone(budget)]
     members: dict[str, list[str]] = {}
     for name, leader in sorted(group.items()):
         members.setdefault(leader, []).append(name)
@@ -53,6 +51,11 @@ def pack(
     for leader, names in members.items():
         rest.setdefault(_bucket(leader, buckets), []).extend(names)
     return layers + [tuple(sorted(rest[number])) for number in sorted(rest)]
+
+
+def most_alone(budget: int) -> int:
+    """How many layers at most hold one big wheel; with a small budget buckets come first, which can hold everything."""
+    return min(MOST_ALONE, max(budget, 1) - min(BUCKETS, max(budget, 1)))
 
 
 def _groups(sizes: dict[str, int], together: Iterable[Sequence[str]]) -> dict[str, str]:

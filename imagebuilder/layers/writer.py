@@ -19,7 +19,7 @@ from imagebuilder.registry.descriptor import Descriptor
 from imagebuilder.sources.content import READ_FLAGS, unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
 _LEVEL: Final = 1
 PINNED: Final = "pinned"  # what is ours is nearly not compressed: the same bytes on every machine
@@ -34,7 +34,7 @@ _Piece: TypeAlias = tuple[bytes | None, bytes]
 
 
 def write_layer(
-    entries: Sequence[TarEntry],
+    entries: Iterable[TarEntry],
     blobs: Path,
     *,
     what: str,
@@ -58,7 +58,7 @@ def write_layer(
         with os.fdopen(handle, "wb") as file:
             sink = _Sink(file, codec, check)
             pieces = _pieces(entries, owner, mtime)
-            if sum(entry.size for entry in entries) < _LARGE:
+            if not isinstance(entries, list) or sum(entry.size for entry in entries) < _LARGE:
                 sink.add_all(pieces)
             else:
                 with ahead(_batches(pieces)) as batches:

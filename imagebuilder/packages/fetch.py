@@ -58,12 +58,14 @@ class Fetcher:
         files: Sequence[LockedFile],
         progress: Callable[[int], None] | None = None,
         check: Callable[[], None] = lambda: None,
+        arrived: Callable[[LockedFile, Path], None] = lambda _file, _path: None,
     ) -> tuple[Path, ...]:
         """The paths of files, in their order.
 
         `progress` gets the bytes that have arrived, from one thread at a time; less than nothing where an attempt was
         in vain. What is in the store already counts as arrived. `check` is called several times a second, to raise
-        where nobody wants the files any more; downloads that stand still are then cut off.
+        where nobody wants the files any more; downloads that stand still are then cut off. `arrived` is told of each
+        file as it comes, from several threads; what it raises ends the fetching.
 
         Raises:
             VerificationError: a file is not what was locked.
@@ -79,12 +81,17 @@ class Fetcher:
                 with lock:
                     progress(number)
 
+        def bring(file: LockedFile) -> Path:
+            path = self._one(file, count)
+            arrived(file, path)
+            return path
+
         unique = {(file.sha256, file.name): file for file in files}
         # What takes longest starts first.
         order = sorted(unique.values(), key=lambda file: -(file.size or 0))
         with ThreadPoolExecutor(max(1, min(self._workers, len(order))), "fetch") as pool:
             tasks: dict[tuple[str, str], Future[Path]] = {
-                (file.sha256, file.name): pool.submit(self._one, file, count) for file in order
+                (file.sha256, file.name): pool.submit(bring, file) for file in order
             }
             try:
                 done = self._wait(tasks.values(), check)

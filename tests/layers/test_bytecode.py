@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from imagebuilder.errors import BuildError
+from imagebuilder.errors import BuildError, SourceError
 from imagebuilder.layers import Compiler, InstallTarget, LayerCache, Plan, WheelFile, assemble_bytecode
 
 from .conftest import MakeWheel, read
@@ -50,9 +50,6 @@ def test_modules_are_compiled_for_their_place(plan: Plan, store: Path, tmp_path:
 def test_the_same_bytes_again_and_from_what_was_kept(plan: Plan, store: Path, tmp_path: Path) -> None:
     made = [assemble_bytecode(plan, TARGET, store, Compiler(sys.executable, tmp_path / folder)) for folder in "aab"]
     assert made[0] == made[1] == made[2]
-    (pack,) = (tmp_path / "a").glob("*.pack")
-    pack.write_bytes(bytes(pack.stat().st_size))  # damage is noticed
-    assert assemble_bytecode(plan, TARGET, store, Compiler(sys.executable, tmp_path / "a")) == made[0]
     cache = LayerCache(tmp_path / "cache")
     compiler = Compiler(sys.executable, tmp_path / "a")
     assert assemble_bytecode(plan, TARGET, store, compiler, cache=cache) == made[0]
@@ -66,6 +63,57 @@ def test_the_module_that_is_installed_is_the_one_compiled(make_wheel: MakeWheel,
     ]
     (layer,) = assemble_bytecode(Plan.of(wheels, TARGET), TARGET, store, Compiler(sys.executable, tmp_path / "pyc"))
     assert {path.rpartition("/")[2] for path in read(store, layer) if path.endswith(".pyc")} == {f"one.{TAG}.pyc"}
+
+
+def test_wheels_that_share_a_layer_are_compiled_once(
+    make_wheel: MakeWheel, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheels = [WheelFile(make_wheel({f"{name}.py": b"x = 'here'\n"}, name=name)) for name in ("one", "two")]
+    plan = Plan.of(wheels, TARGET, budget=1)
+    compiler = Compiler(sys.executable, tmp_path / "pyc")
+    made = assemble_bytecode(plan, TARGET, store, compiler)
+    packs = sorted((tmp_path / "pyc").glob("*.pack"))
+    assert len(packs) == 2
+    packs[0].write_bytes(bytes(packs[0].stat().st_size))  # damage is noticed
+    assert assemble_bytecode(plan, TARGET, store, compiler) == made
+    monkeypatch.delattr(Compiler, "compiled")
+    assert assemble_bytecode(plan, TARGET, store, compiler) == made
+
+
+def test_more_modules_than_one_process_compiles(make_wheel: MakeWheel, store: Path, tmp_path: Path) -> None:
+    names = [f"{letter}{number}" for letter in "abc" for number in range(40)]
+    sources = {f"demo/{name}/m.py": f"value = '{name}'\n".encode() * 4000 for name in names}
+    wheel = WheelFile(make_wheel({**sources, "demo/a1.py": b"other = 1\n", "demo/a/x.py": b""}))
+    assert sum(map(len, sources.values())) > 4 << 20
+    plan = Plan.of([wheel], TARGET)
+    (layer,) = assemble_bytecode(plan, TARGET, store, Compiler(sys.executable, tmp_path / "a"))
+    found = read(store, layer)
+    codes = {path: data for path, (entry, data) in found.items() if entry.isfile()}
+    assert len(codes) == len(names) + 2
+    for name in names:
+        space: dict[str, str] = {}
+        exec(marshal.loads(codes[f"{SITE}/demo/{name}/__pycache__/m.{TAG}.pyc"][16:]), space)
+        assert space["value"] == name
+    order = [path.split("/") for path in found]
+    assert order == sorted(order)
+    # However many processes there are, and whatever they compiled before.
+    other = Compiler(sys.executable, tmp_path / "b")
+    assert assemble_bytecode(plan, TARGET, store, other) == [layer]
+    with other:
+        first = list(other.compiled(wheel, plan.installed(wheel), TARGET))
+        assert list(other.compiled(wheel, plan.installed(wheel), TARGET)) == first
+    assert {entry.path: entry.content for entry in first} == codes
+
+
+def test_a_wheel_that_changes_while_it_is_compiled(make_wheel: MakeWheel, store: Path, tmp_path: Path) -> None:
+    path = make_wheel({"demo/__init__.py": b"x = 1\n" * 100})
+    plan = Plan.of([WheelFile(path)], TARGET)
+    member = plan.groups[0][0].files["demo/__init__.py"]
+    data = bytearray(path.read_bytes())
+    data[member.offset + member.compressed // 2] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match="changed while it was read"):
+        assemble_bytecode(plan, TARGET, store, Compiler(sys.executable, tmp_path / "pyc"))
 
 
 def test_wheels_without_modules_make_no_layer(make_wheel: MakeWheel, store: Path, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,12 +16,10 @@ from imagebuilder.layers import (
     InstallTarget,
     Layer,
     LayerCache,
+    Pipeline,
     WheelFile,
-    assemble,
-    assemble_bytecode,
     stack_key,
 )
-from imagebuilder.layers import Plan as LayerPlan
 from imagebuilder.layers.packing import BUCKETS, LAYER_LIMIT, MOST_ALONE
 from imagebuilder.packages import (
     Fetcher,
@@ -122,7 +119,9 @@ class Environments:
         work = _Stack(self._cache_dir, files, target, budget=budget, compiler=compiler, check=check)
         layers = None if request.no_cache else work.known()
         if layers is None:
-            layers = work.make(self._fetch(resolution, files, request, emit, check))
+            layers = work.make(
+                lambda arrived: self._fetch(resolution, files, request, emit=emit, check=check, arrived=arrived)
+            )
         return Installed(layers, warnings)
 
     def _resolve(
@@ -149,21 +148,28 @@ class Environments:
         resolution: Resolution,
         files: list[LockedFile],
         request: BuildRequest,
+        *,
         emit: Emit,
         check: Callable[[], None],
+        arrived: Callable[[WheelFile], None],
     ) -> list[WheelFile]:
         total = sum(file.size or 0 for file in files) or None
-        arrived = 0
+        count = 0
+        wheels: dict[LockedFile, WheelFile] = {}
 
-        def progress(count: int) -> None:
-            nonlocal arrived
+        def progress(more: int) -> None:
+            nonlocal count
             check()
-            arrived += count
-            emit(Progress(request.name, "fetch", "fetch wheels", arrived, total))
+            count += more
+            emit(Progress(request.name, "fetch", "fetch wheels", count, total))
+
+        def keep(file: LockedFile, path: Path) -> None:
+            wheels[file] = WheelFile(path, sha256=file.sha256)
+            arrived(wheels[file])
 
         with Fetcher(WheelStore(self._cache_dir / "wheels"), self._settings, Logins(resolution.logins)) as fetcher:
-            paths = fetcher.fetch(files, progress, check)
-        return [WheelFile(path, sha256=file.sha256) for path, file in zip(paths, files, strict=True)]
+            fetcher.fetch(files, progress, check, keep)
+        return [wheels[file] for file in files]
 
 
 class _Stack:
@@ -188,7 +194,6 @@ class _Stack:
         digests = [file.sha256 for file in files]
         self._keys = [stack_key(digests, target, budget=budget)]
         if compiler is not None:
-            compiler.check = check
             self._keys.append(stack_key(digests, target, budget=budget, codec=compiler.codec))
 
     def known(self) -> list[Layer] | None:
@@ -204,21 +209,20 @@ class _Stack:
             layers += found
         return layers
 
-    def make(self, wheels: list[WheelFile]) -> list[Layer]:
-        """Write the layers; wheels are spliced while others' modules are compiled."""
-        plan = LayerPlan.of(wheels, self._target, budget=self._budget)
-        folder, cache, target = self._cache_dir, self._cache, self._target
-        with ThreadPoolExecutor(1, "bytecode") as pool:
-            compiled = None
-            if self._compiler is not None:
-                compiled = pool.submit(assemble_bytecode, plan, target, folder, self._compiler, cache=cache)
-            layers = assemble(
-                wheels, target, folder, plan=plan, cache=cache, budget=self._budget, workers=1, check=self._check
-            )
-            if compiled is None:
-                return layers
-            bytecode = compiled.result()
-        cache.put_stack(self._keys[1], bytecode)
+    def make(self, fetch: Callable[[Callable[[WheelFile], None]], list[WheelFile]]) -> list[Layer]:
+        """Write the layers; `fetch` tells what it is given of each wheel as it arrives, and returns all."""
+        cache = self._cache
+        with Pipeline(
+            self._target,
+            self._cache_dir,
+            cache=cache,
+            budget=self._budget,
+            compiler=self._compiler,
+            check=self._check,
+        ) as pipeline:
+            layers, bytecode = pipeline.finish(fetch(pipeline.add))
+        for key, made in zip(self._keys, (layers, bytecode), strict=False):
+            cache.put_stack(key, made)
         return [*layers, *bytecode]
 
     def _is_there(self, layer: Layer) -> bool:

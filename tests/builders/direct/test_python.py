@@ -14,6 +14,7 @@ from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.events import Warning  # noqa: A004 - the design's event
 from imagebuilder.builders.site import Site
 from imagebuilder.errors import BuildError
+from imagebuilder.layers import pipeline
 
 from .bases import DEBIAN, DPKG, ELF
 
@@ -175,13 +176,13 @@ def test_a_cancel_while_layers_are_written_leaves_nothing(
     bench: Any, make_wheel: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cancel = threading.Event()
-    real = python.assemble
+    real = pipeline.spliced_layer
 
-    def assemble(*args: Any, **options: Any) -> Any:
+    def splice(*args: Any, **options: Any) -> Any:
         cancel.set()
         return real(*args, **options)
 
-    monkeypatch.setattr(python, "assemble", assemble)
+    monkeypatch.setattr(pipeline, "spliced_layer", splice)
     image = Image.from_base(bench.base(DEBIAN, Env=ENV)).with_wheels(make_wheel("demo"))
     with pytest.raises(KeyboardInterrupt):
         bench.build(image, cancel=cancel)
