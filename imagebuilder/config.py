@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imagebuilder.cache.amounts import parse_size
+from imagebuilder.cache.kinds import SOURCES
 from imagebuilder.errors import ConfigError, SpecError
 from imagebuilder.identity.recipe import DEFAULT_EPOCH, recipe
 from imagebuilder.spec.credential import Index
@@ -26,12 +28,14 @@ FILE = "imagebuilder.toml"
 PREFIX = "IMAGEBUILDER_"
 KINDS = ("auto", "direct", "buildkit")
 MIRRORS = f"{PREFIX}MIRRORS"
+CACHE_SIZE = "20GB"
 
 _SETTINGS: Mapping[str, type] = {
     "registry": str,
     "builder": str,
     "epoch": int,
     "cache_dir": str,
+    "cache_size": str,
     "on_unknown": str,
     "parallel": int,
     "bytecode": bool,
@@ -51,7 +55,7 @@ _HOST: Mapping[str, type] = {
     "chunk_size": int,
 }
 # Settings that are one word, and so can stand in a variable: IMAGEBUILDER_REGISTRY and so on.
-_VARIABLES = ("registry", "builder", "epoch", "cache_dir", "on_unknown", "parallel", "bytecode")
+_VARIABLES = ("registry", "builder", "epoch", "cache_dir", "cache_size", "on_unknown", "parallel", "bytecode")
 _SITE_VARIABLES = ("ca_bundle", "index_url", "network")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY")
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
@@ -67,6 +71,7 @@ class Config:
     builder: str = "auto"
     epoch: int = DEFAULT_EPOCH
     cache_dir: Path = Path()
+    cache_size: int = 0  # bytes
     on_unknown: str = "fail"
     parallel: int = 2
     bytecode: bool = True
@@ -108,7 +113,7 @@ class Config:
         from imagebuilder.identity.resolver import Resolver
         from imagebuilder.sources import Sources
 
-        return Resolver(recipe(self.epoch), lambda: Sources(self.cache_dir / "sources"), self.images, self.registry)
+        return Resolver(recipe(self.epoch), lambda: Sources(SOURCES.at(self.cache_dir)), self.images, self.registry)
 
     def make_builder(self, client: Client) -> Builder:
         """The builder that `builder` names: auto, direct, buildkit, or a buildx builder for what must run."""
@@ -125,6 +130,7 @@ class Config:
     def make_engine(self, client: Client) -> Engine:
         """An engine with the user's settings."""
         from imagebuilder.bases import BaseUsers
+        from imagebuilder.cache.prune import bounded
         from imagebuilder.engine import Engine
         from imagebuilder.outputs.docker import Docker
         from imagebuilder.vault import Vault
@@ -135,6 +141,7 @@ class Config:
             vault=Vault(self.environ, self.secrets),
             bases=BaseUsers(client, Docker(self.environ)),
             site=self.make_site(),
+            cache=lambda: bounded(self.cache_dir, self.cache_size),
         )
 
 
@@ -162,6 +169,7 @@ def load(
         raise ConfigError(f"parallel is {settings['parallel']}", hint="write 1 or more")
     recipe(settings.get("epoch", DEFAULT_EPOCH))
     settings["cache_dir"] = Path(settings.get("cache_dir") or _cache_dir(environ)).expanduser().absolute()
+    settings["cache_size"] = parse_size(settings.get("cache_size") or CACHE_SIZE, "cache_size")
     settings["site"] = _site(settings.get("site", {}), environ, source)
     settings["secrets"] = _strings(secrets, f"{source}: secrets")
     settings["images"] = _strings(settings.get("images", {}), f"{source}: images")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,8 @@ from imagebuilder.plan.segments import segments
 from imagebuilder.registry.verdict import Absent, Present, Unknown, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from imagebuilder.bases import BaseUsers
     from imagebuilder.identity.resolver import Resolver
@@ -69,6 +71,7 @@ class Engine:
     vault: Vault
     bases: BaseUsers
     site: Site = field(default_factory=Site)
+    cache: Callable[[], AbstractContextManager[None]] = nullcontext  # held while images are made and published
 
     def plan(self, item: Identified) -> Plan | DockerfilePlan:
         """Decide how an image is made; asks its base's registry only where the base's user must be known."""
@@ -167,7 +170,8 @@ class _Work:
                 for number, item in wanted:
                     self.results[number] = replace(_result(item, None, built=False, seconds=0.0), would_build=True)
         elif self.builds:
-            self._build_all()
+            with self.engine.cache():
+                self._build_all()
         return [self.results[number] for number in range(self.count)]
 
     def _build_all(self) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagebuilder.builders import bound
 from imagebuilder.builders.direct.base import local_bases
 from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.events import Warning  # noqa: A004 - the design's event
+from imagebuilder.cache.in_use import touch
+from imagebuilder.cache.kinds import IMAGES, PREFIXES
+from imagebuilder.cache.notes import read_note, write_note
 from imagebuilder.errors import BuilderUnavailableError, ImageBuilderError, RegistryError
 from imagebuilder.plan.ops import DockerfilePlan
 from imagebuilder.plan.segments import segments
@@ -19,11 +19,14 @@ from imagebuilder.registry import Client, Descriptor, OCILayout, push
 
 if TYPE_CHECKING:
     import threading
+    from pathlib import Path
 
     from imagebuilder.builders.direct.base import Base
     from imagebuilder.builders.direct.builder import DirectBuilder
     from imagebuilder.builders.events import Emit
     from imagebuilder.builders.port import Builder, BuildRequest, Built, Prefix
+
+_LARGEST_NOTE = 64 << 10
 
 
 class AutoBuilder:
@@ -95,34 +98,24 @@ class _PrefixMemory:
     """Which prefix images are in the store of this machine, whole."""
 
     def __init__(self, cache_dir: Path) -> None:
-        self._store = OCILayout(cache_dir)
-        self._folder = cache_dir / "prefixes"
+        self._store = OCILayout(IMAGES.at(cache_dir))
+        self._folder = PREFIXES.at(cache_dir)
 
     def recall(self, prefix: Prefix, request: BuildRequest) -> list[Base] | None:
         """The prefix for each platform; None where a part of it is not there any more."""
         with suppress(OSError, ValueError, KeyError, TypeError, ImageBuilderError):
-            root = Descriptor.parse(json.loads(self._path(prefix, request).read_text()))
+            root = Descriptor.parse(json.loads(read_note(self._path(prefix, request), _LARGEST_NOTE) or b""))
             bases = local_bases(self._store, root, _name(prefix), request.platforms)
             blobs = [(self._store.path(blob.digest), blob.size) for base in bases for blob in base.manifest.blobs]
             if all(path.stat().st_size == size for path, size in blobs):
-                bound.touch([self._store.path(root.digest), *(path for path, _ in blobs)])
-                bound.touch(self._store.path(base.manifest.digest) for base in bases)
+                touch([self._store.path(root.digest), *(path for path, _ in blobs)])
+                touch(self._store.path(base.manifest.digest) for base in bases)
                 return bases
         return None
 
     def remember(self, prefix: Prefix, request: BuildRequest, built: Built) -> None:
         """Note a prefix; what cannot be noted is built, or read from the registry, again."""
-        part = None
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self._folder, prefix=".part-", delete=False) as file:
-                part = Path(file.name)
-                json.dump(built.root.to_json(), file)
-            part.replace(self._path(prefix, request))
-        except OSError:
-            if part is not None:
-                with suppress(OSError):
-                    part.unlink()
+        write_note(self._path(prefix, request), json.dumps(built.root.to_json()).encode())
 
     def _path(self, prefix: Prefix, request: BuildRequest) -> Path:
         platforms = "+".join(str(platform).replace("/", "-") for platform in request.platforms)

@@ -6,7 +6,6 @@ import codecs
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from imagebuilder.builders import bound
 from imagebuilder.builders.buildx import SOURCE_DATE_EPOCH, Command, build_command
 from imagebuilder.builders.context import write_context, write_dockerfile_context
 from imagebuilder.builders.events import BuildEvent, Emit, Log, Step
@@ -20,6 +19,8 @@ from imagebuilder.builders.redact import Redactor
 from imagebuilder.builders.running import running
 from imagebuilder.builders.tools import Tools
 from imagebuilder.builders.workspace import workspace
+from imagebuilder.cache.in_use import in_use, touch
+from imagebuilder.cache.kinds import IMAGES, NORMALIZED
 from imagebuilder.errors import BuilderUnavailableError
 from imagebuilder.plan.ops import DockerfilePlan
 from imagebuilder.registry.layout import OCILayout
@@ -35,17 +36,14 @@ if TYPE_CHECKING:
 class BuildKitBuilder:
     """Builds where commands must run: locally, or on the builder named `builder`.
 
-    Layers are kept under `cache_dir`, at most `cache_bytes` of them, so that a build transfers and compresses only
-    what changed.
+    Layers are kept under `cache_dir`, so that a build transfers and compresses only what changed.
     """
 
-    def __init__(
-        self, cache_dir: Path, environ: Mapping[str, str], builder: str | None = None, cache_bytes: int = bound.LIMIT
-    ) -> None:
+    def __init__(self, cache_dir: Path, environ: Mapping[str, str], builder: str | None = None) -> None:
         self._cache_dir = cache_dir
         self._environ = environ
         self._builder = builder
-        self._cache_bytes = cache_bytes
+        self._layout = OCILayout(IMAGES.at(cache_dir))
         self._tools = Tools(cache_dir, environ)
         self._old_store = False  # the engine cannot write OCI layouts, as we learned by asking it to
 
@@ -58,7 +56,7 @@ class BuildKitBuilder:
             SourceChangedError: a file is no longer what was identified.
             KeyboardInterrupt: `cancel` was set.
         """
-        with bound.in_use(self._cache_dir), workspace(self._cache_dir / "work", request.name) as folder:
+        with in_use(self._cache_dir, quiet=True), workspace(self._cache_dir / "work", request.name) as folder:
             dockerfile, context, numbered = self._context(request, folder / "context")
 
             def run(output: Path | None, metadata: Path | None = None) -> bool:
@@ -72,9 +70,7 @@ class BuildKitBuilder:
                 )
                 return self._run(command, request, numbered, emit, cancel)
 
-            built = Built(OCILayout(self._cache_dir), self._normalize(self._make(run, request, folder, cancel), cancel))
-        bound.prune(self._cache_dir, self._cache_bytes)
-        return built
+            return Built(self._layout, self._normalize(self._make(run, request, folder, cancel), cancel))
 
     def _make(
         self,
@@ -91,7 +87,7 @@ class BuildKitBuilder:
             self._old_store = True
         metadata = folder / "metadata.json"
         run(None, metadata)
-        return ImageStore(self._environ, OCILayout(self._cache_dir)).take(request.name, metadata, _stops(cancel))
+        return ImageStore(self._environ, self._layout).take(request.name, metadata, _stops(cancel))
 
     def _context(self, request: BuildRequest, folder: Path) -> tuple[Path, Path, tuple[tuple[int, str], ...]]:
         if isinstance(request.plan, DockerfilePlan):
@@ -109,7 +105,7 @@ class BuildKitBuilder:
 
     @property
     def _blobs(self) -> Path:
-        return self._cache_dir / "blobs" / "sha256"
+        return self._layout.folder / "blobs" / "sha256"
 
     def _output(self, folder: Path) -> Path:
         """A layout whose blobs are the ones every build shares: BuildKit sends only those that are missing."""
@@ -120,10 +116,10 @@ class BuildKitBuilder:
         return output
 
     def _normalize(self, root: Descriptor, cancel: threading.Event) -> Descriptor:
-        layout, memory = OCILayout(self._cache_dir), self._cache_dir / "normalized"
-        normalizer = Normalizer(layout, self._blobs, memory, SOURCE_DATE_EPOCH, _stops(cancel))
+        memory = NORMALIZED.at(self._cache_dir)
+        normalizer = Normalizer(self._layout, self._blobs, memory, SOURCE_DATE_EPOCH, _stops(cancel))
         root = normalizer.image(root)
-        bound.touch(map(layout.path, normalizer.used))
+        touch(map(self._layout.path, normalizer.used))
         return root
 
     def _run(

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-from imagebuilder.builders.workspace import locked
+from imagebuilder.cache.in_use import touch
+from imagebuilder.cache.kinds import TOOLS
+from imagebuilder.cache.locked import locked
 from imagebuilder.errors import BuilderUnavailableError, MissingDependencyError
 from imagebuilder.spec.platform import Platform
 
@@ -66,13 +68,14 @@ class Tools:
                 "installing Python packages into an image needs uv, which is not installed",
                 hint='run pip install "imagebuilder[engine]"',
             ) from error
-        cached = self._cache_dir / "tools" / f"uv-{wanted}" / platform.architecture / "uv"
+        cached = TOOLS.at(self._cache_dir) / f"uv-{wanted}" / platform.architecture / "uv"
         if not cached.exists():
             cached.parent.mkdir(parents=True, exist_ok=True)
             # Once for all builds that run side by side; looking for uv is not safe in several threads either.
-            with locked(self._cache_dir / "tools" / ".lock"):
+            with locked(TOOLS.at(self._cache_dir) / ".lock"):
                 if not cached.exists():
                     self._fetch(wanted, platform, cached)
+        touch([cached])
         return cached
 
     def _fetch(self, wanted: str, platform: Platform, target: Path) -> None:

@@ -12,6 +12,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagebuilder.cache.locked import locked
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -59,17 +61,6 @@ def _make(parent: Path, key: str | None) -> Path:
             folder.mkdir(mode=0o700)
             return folder
     return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-
-
-@contextlib.contextmanager
-def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
-    """Hold the lock of a file, which is made where missing; it is given back when the process ends, however it ends."""
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _sweep(parent: Path) -> None:

@@ -18,6 +18,7 @@ _COMMANDS = {
     "render": "Print the Dockerfile of an image, or write its build context.",
     "plan": "Say who makes each layer of an image, and why.",
     "explain": "Say which layer of two images differs, and why.",
+    "cache": "Show what is kept on this disk, and remove it.",
     "doctor": "Say what is reachable, what is missing, and what to type.",
 }
 _EPILOG = """\b

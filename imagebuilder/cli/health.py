@@ -16,6 +16,7 @@ from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING
 
+from imagebuilder.cache.kinds import TOOLS
 from imagebuilder.cli.units import size
 from imagebuilder.config import KINDS
 from imagebuilder.errors import ImageBuilderError
@@ -162,7 +163,7 @@ def uv(config: Config) -> list[Health]:
     if found is None:
         hint = 'pip install "imagebuilder[engine]"'
         return [Health("uv", State.PROBLEM, "not installed; layers with Python packages need it", hint)]
-    kept = sorted(path.parent.name for path in (config.cache_dir / "tools" / f"uv-{found}").glob("*/uv"))
+    kept = sorted(path.parent.name for path in (TOOLS.at(config.cache_dir) / f"uv-{found}").glob("*/uv"))
     at_hand = f", at hand for {', '.join(kept)}" if kept else ""
     return [Health("uv", State.OK, f"{found}{at_hand}")]
 

@@ -11,6 +11,14 @@ def seconds(value: float) -> str:
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02} s"
 
 
+def age(value: float) -> str:
+    """How long ago something was: `now`, `5 min ago`, `3 h ago`, `12 d ago`."""
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if value >= length:
+            return f"{int(value // length)} {unit} ago"
+    return "now"
+
+
 def size(count: int) -> str:
     """`512 B`, `3.4 MB`: decimal, as registries and disks count."""
     if count < 1000:

@@ -274,10 +274,12 @@ def _remembered(pack: Path, index: Path) -> list[TarEntry] | None:
     """The entries of a wheel's bytecode; None where there is none, or it was damaged."""
     try:
         note: dict[str, Any] = json.loads(index.read_bytes())
+        os.utime(index)
         hasher = hashlib.sha256()
         with pack.open("rb") as file:
             while data := file.read(1 << 20):
                 hasher.update(data)
+            os.utime(file.fileno())  # what was used last is pruned last
         if hasher.hexdigest() != note["sha256"]:
             return None
         return [

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from imagebuilder.cache.notes import read_note, write_note
 from imagebuilder.layers.layer import MEDIA_TYPE, Layer
 from imagebuilder.registry.descriptor import Descriptor, is_digest
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 LAYOUT_VERSION: Final = 1  # raise it with every change to the bytes of a layer
 CODEC: Final = "splice-1"
+_LARGEST: Final = 1 << 20
 
 
 def layer_key(wheels: Sequence[str], target: InstallTarget, *, codec: str = CODEC) -> str:
@@ -62,17 +62,11 @@ class LayerCache:
 
     def get_stack(self, key: str) -> list[Layer] | None:
         """The layers of a set of wheels; None where they are not known."""
-        path = self._path(key)
         try:
-            note = json.loads(path.read_bytes())
-            if note["key"] != key:
-                return None
-            layers = [_layer(item) for item in note["layers"]]
-        except (OSError, ValueError, KeyError, TypeError):
+            note = json.loads(read_note(self._path(key), _LARGEST) or b"")
+            return [_layer(item) for item in note["layers"]] if note["key"] == key else None
+        except (ValueError, KeyError, TypeError):
             return None
-        with suppress(OSError):
-            os.utime(path)  # what was used last is pruned last
-        return layers
 
     def put_stack(self, key: str, layers: Sequence[Layer]) -> None:
         """Remember the layers of a set of wheels; as `put`."""
@@ -88,18 +82,7 @@ class LayerCache:
                 for layer in layers
             ],
         }
-        path = self._path(key)
-        temporary = None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as file:
-                temporary = Path(file.name)
-                file.write(json.dumps(note).encode())
-            temporary.replace(path)
-        except OSError:
-            if temporary:
-                with suppress(OSError):
-                    temporary.unlink()
+        write_note(self._path(key), json.dumps(note).encode())
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"
@@ -124,6 +107,7 @@ def blob_is_there(blobs: Path, layer: Layer) -> bool:
         with path.open("rb") as file:
             while data := file.read(1 << 20):
                 hasher.update(data)
+            os.utime(file.fileno())  # what was used last is pruned last
     except OSError:
         return False
     return f"sha256:{hasher.hexdigest()}" == layer.descriptor.digest

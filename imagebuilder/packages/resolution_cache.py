@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from imagebuilder.cache.notes import read_note, write_note
 
 if TYPE_CHECKING:
     import os
@@ -42,11 +42,7 @@ class ResolutionCache:
 
     def get(self, key: str, *, forever: bool = False) -> str | None:
         """A lock's text; None where it is unknown, damaged, or too old and not to be kept forever."""
-        try:
-            with self._path(key).open("rb") as file:
-                data = file.read(_LARGEST)
-        except OSError:
-            return None
+        data = read_note(self._path(key), _LARGEST) or b""
         head, _, body = data.partition(b"\n")
         words = head.decode("ascii", "replace").removeprefix(_MAGIC).split()
         if len(words) != 3 or words[0] != key or words[2] != hashlib.sha256(body).hexdigest():
@@ -63,18 +59,7 @@ class ResolutionCache:
         """Remember a lock's text; a disk that is full or read-only only makes the next build slower."""
         body = text.encode()
         head = f"{_MAGIC} {key} {self._clock():.3f} {hashlib.sha256(body).hexdigest()}\n"
-        path = self._path(key)
-        temporary = None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as file:
-                temporary = Path(file.name)
-                file.write(head.encode() + body)
-            temporary.replace(path)
-        except OSError:
-            if temporary:
-                with suppress(OSError):
-                    temporary.unlink()
+        write_note(self._path(key), head.encode() + body)
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.toml"

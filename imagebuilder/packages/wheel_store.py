@@ -92,8 +92,12 @@ class WheelStore:
     def _move(self, part: Path, path: Path) -> None:
         try:
             part.chmod(0o644)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.replace(path)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                part.replace(path)
+            except FileNotFoundError:  # its folder was empty, and pruned just now
+                path.parent.mkdir(parents=True, exist_ok=True)
+                part.replace(path)
         except OSError as error:
             raise self._unwritable(error) from None
 

@@ -9,7 +9,6 @@ import time
 
 import pytest
 
-from imagebuilder.builders import bound
 from imagebuilder.builders.running import running
 from imagebuilder.builders.workspace import workspace
 
@@ -91,44 +90,6 @@ def test_many_threads(tmp_path):
         thread.join()
     assert failures == []
     assert folders(tmp_path) == []
-
-
-def blob(cache, name, size, age):
-    path = cache / "blobs" / "sha256" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"x" * size)
-    os.utime(path, (time.time() - age,) * 2)
-    return path
-
-
-def test_the_longest_unused_go_first(tmp_path):
-    day = 86400
-    old, older, young = blob(tmp_path, "a", 100, day), blob(tmp_path, "b", 100, 2 * day), blob(tmp_path, "c", 100, 60)
-    assert bound.prune(tmp_path, limit=300) == 0
-    assert bound.prune(tmp_path, limit=250) == 100
-    assert (old.exists(), older.exists(), young.exists()) == (True, False, True)
-    assert bound.prune(tmp_path, limit=10) == 100
-    assert (old.exists(), young.exists()) == (False, True)
-
-
-def test_used_files_stay_and_what_a_killed_process_wrote_goes(tmp_path):
-    used, half = blob(tmp_path, "a", 100, 86400), blob(tmp_path, ".layer-x", 100, 86400)
-    bound.touch([used, tmp_path / "absent"])
-    assert bound.prune(tmp_path, limit=1000) == 100
-    assert (used.exists(), half.exists()) == (True, False)
-    assert bound.prune(tmp_path, limit=0) == 0
-
-
-def test_nothing_goes_while_somebody_builds(tmp_path):
-    path = blob(tmp_path, "a", 100, 86400)
-    with bound.in_use(tmp_path), bound.in_use(tmp_path):
-        assert bound.prune(tmp_path, limit=0) == 0
-    assert path.exists()
-    assert bound.prune(tmp_path, limit=0) == 100
-
-
-def test_an_empty_cache(tmp_path):
-    assert bound.prune(tmp_path, limit=0) == 0
 
 
 def sh(script):

@@ -61,7 +61,7 @@ def everything_kept(forge: Forge, uri: str, cache: Path) -> Iterator[tuple[str, 
     for number, layer in enumerate(forge.own_layers(uri)):
         yield f"layer {number}", layer
     for path in cache.rglob("*"):
-        if path.is_file() and "tools" not in path.parts:
+        if path.is_file() and "tools-1" not in path.parts:
             data = path.read_bytes()
             yield str(path), data
             if data[:2] == b"\x1f\x8b" and len(data) < 5_000_000:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import io
 import json
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from imagebuilder.builders.direct.tree import BaseTree, LayerChanges, UnreadableLayerError, read_layer
 from imagebuilder.errors import BuildError, RegistryError, VerificationError
 from imagebuilder.layers.side_by_side import side_by_side
+from imagebuilder.registry.descriptor import parse_platform
 from imagebuilder.registry.manifest import Manifest
 from imagebuilder.registry.store import missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from imagebuilder.builders.direct.base_memory import BaseMemory
     from imagebuilder.builders.direct.facts import BaseFacts, FactsMemory
     from imagebuilder.registry.client import Client
     from imagebuilder.registry.descriptor import Descriptor
@@ -39,19 +42,21 @@ class Base:
     store: ContentStore = field(repr=False)
 
     @classmethod
-    def of(cls, name: str, manifest: Manifest, store: ContentStore) -> Base:
-        """Read the config of a manifest.
+    def of(cls, name: str, manifest: Manifest, store: ContentStore, content: bytes | None = None) -> Base:
+        """Read the config of a manifest; `content` is the config's, where it is at hand.
 
         Raises:
             RegistryError: it is no container image.
         """
         if manifest.config is None:
             raise RegistryError(f"{name} is not a container image")
-        with store.open(manifest.config.digest) as blob:
-            try:
-                config = json.load(blob)
-            except ValueError as error:
-                raise RegistryError(f"the config of {name} is not JSON: {error}") from None
+        if content is None:
+            with store.open(manifest.config.digest) as blob:
+                content = blob.read()
+        try:
+            config = json.loads(content)
+        except ValueError as error:
+            raise RegistryError(f"the config of {name} is not JSON: {error}") from None
         if not isinstance(config, dict):
             raise RegistryError(f"the config of {name} is no config")
         return cls(name, manifest, config, store)
@@ -70,11 +75,12 @@ class Base:
 
 
 class Bases:
-    """Reads bases of registries, each once; facts are remembered under `memory` by digest."""
+    """Reads bases of registries, each once; documents and facts are remembered by digest."""
 
-    def __init__(self, client: Client, memory: FactsMemory) -> None:
+    def __init__(self, client: Client, memory: FactsMemory, documents: BaseMemory) -> None:
         self._client = client
         self._memory = memory
+        self._documents = documents
         self._bases: dict[tuple[Reference, Platform], Base] = {}
         self._facts: dict[str, BaseFacts] = {}
         self._lock = threading.RLock()
@@ -109,15 +115,42 @@ class Bases:
             return self._facts[digest]
 
     def _read(self, reference: Reference, platform: Platform) -> Base:
-        manifest = self._client.manifest(reference)
-        if manifest.is_index:
-            child = next((child for child in manifest.images if child.platform == platform), None)
-            if child is None:
-                raise _no_platform(reference, platform, ", ".join(map(str, manifest.platforms)))
-            manifest = self._client.manifest(reference.with_digest(child.digest))
-        elif (found := self._client.platform_of(reference, manifest)) != platform:
-            raise _no_platform(reference, platform, str(found))
-        return Base.of(reference.familiar, manifest, RemoteStore(self._client, reference, manifest))
+        manifest = self._manifest(reference)
+        if not manifest.is_index:
+            base = self._base(reference, manifest)
+            if (found := parse_platform(base.config)) != platform:
+                raise _no_platform(reference, platform, str(found))
+            return base
+        child = next((child for child in manifest.images if child.platform == platform), None)
+        if child is None:
+            raise _no_platform(reference, platform, ", ".join(map(str, manifest.platforms)))
+        return self._base(reference, self._manifest(reference.with_digest(child.digest)))
+
+    def _manifest(self, reference: Reference) -> Manifest:
+        """A manifest; only what a tag points to is asked for each time."""
+        digest = reference.digest
+        if digest is None:
+            there = self._client.resolve(reference)
+            digest = there.digest if there else ""
+        raw = self._documents.recall(digest)
+        if raw is not None:
+            with suppress(ValueError):
+                return Manifest(raw, Manifest.of(raw).media_type, digest)
+        manifest = self._client.manifest(reference.with_digest(digest) if digest else reference)
+        self._documents.remember(manifest.digest, manifest.raw)
+        return manifest
+
+    def _base(self, reference: Reference, manifest: Manifest) -> Base:
+        """A base whose config is read once."""
+        store = RemoteStore(self._client, reference, manifest)
+        config = manifest.config
+        if config is None:
+            return Base.of(reference.familiar, manifest, store)
+        content = self._documents.recall(config.digest)
+        if content is None:
+            content = self._client.blob(reference, config)
+            self._documents.remember(config.digest, content)
+        return Base.of(reference.familiar, manifest, store, content)
 
 
 def _no_platform(reference: Reference, platform: Platform, has: str) -> BuildError:

@@ -6,14 +6,16 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from imagebuilder.builders import bound
 from imagebuilder.builders.direct.base import Base, Bases, LayeredStore
+from imagebuilder.builders.direct.base_memory import BaseMemory
 from imagebuilder.builders.direct.facts import FactsMemory
 from imagebuilder.builders.direct.python import Environments
 from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.direct.work import Tools, Work
 from imagebuilder.builders.events import Step
 from imagebuilder.builders.port import Built
+from imagebuilder.cache.in_use import in_use, touch
+from imagebuilder.cache.kinds import BASES, FACTS, IMAGES
 from imagebuilder.plan.ops import DockerfilePlan, Plan
 from imagebuilder.registry import OCILayout
 from imagebuilder.spec.reference import Reference
@@ -31,18 +33,12 @@ _INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 class DirectBuilder:
-    """Assembles images; what it reads, fetches and makes is kept under `cache_dir` by digest.
+    """Assembles images; what it reads, fetches and makes is kept under `cache_dir` by digest."""
 
-    Of the layers in it at most `cache_bytes` are kept.
-    """
-
-    def __init__(
-        self, cache_dir: Path, client: Client, environ: Mapping[str, str], cache_bytes: int = bound.LIMIT
-    ) -> None:
+    def __init__(self, cache_dir: Path, client: Client, environ: Mapping[str, str]) -> None:
         self._cache_dir = cache_dir
-        self._cache_bytes = cache_bytes
-        self._store = OCILayout(cache_dir)
-        self._bases = Bases(client, FactsMemory(cache_dir / "facts"))
+        self._store = OCILayout(IMAGES.at(cache_dir))
+        self._bases = Bases(client, FactsMemory(FACTS.at(cache_dir)), BaseMemory(BASES.at(cache_dir)))
         self._environments = Environments(cache_dir, client.settings, environ)
 
     def build(self, request: BuildRequest, emit: Emit, cancel: threading.Event) -> Built:
@@ -95,14 +91,13 @@ class DirectBuilder:
         """As `build`, with a plan's steps, or the last of them, put on given bases, one for each platform."""
         tools = Tools(self._store, self._environments, emit, _interrupts(cancel))
         roots = []
-        with bound.in_use(self._cache_dir):
+        with in_use(self._cache_dir):
             for platform, base in zip(request.platforms, bases, strict=True):
                 facts = self._bases.facts(base, tools.check)
                 work = Work(tools, base, facts, plan=plan, request=request, platform=platform)
                 roots.append(work.run().replace(platform=platform))
-                bound.touch(self._store.path(layer.descriptor.digest) for layer in work.assembly.layers)
+                touch(self._store.path(layer.descriptor.digest) for layer in work.assembly.layers)
             root = roots[0].replace(platform=None) if len(roots) == 1 else self._index(roots)
-        bound.prune(self._cache_dir, self._cache_bytes)
         return Built(LayeredStore(self._store, bases), root)
 
     def _index(self, roots: list[Descriptor]) -> Descriptor:

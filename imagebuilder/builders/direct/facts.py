@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import posixpath
 import re
-import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from imagebuilder.cache.notes import read_note, write_note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-_VERSION = 4
+LARGEST = 64 << 20  # bytes
 _PYTHON = re.compile(r"python3\.(\d+)\Z")
 _DIST_INFO = re.compile(r"([A-Za-z0-9._]+)-([^-/]+)\.dist-info\Z")
 _MOST_LINKS = 40  # Linux follows as many (path_resolution(7))
@@ -94,37 +94,37 @@ class FactsMemory:
 
     def recall(self, digest: str) -> BaseFacts | None:
         """What is remembered of a base."""
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            data = json.loads(self._path(digest).read_text(encoding="utf-8"))
-            if data["version"] == _VERSION:
-                found = data["interpreter"]
-                return BaseFacts(
-                    {path: Folder(*numbers) for path, numbers in data["folders"].items()},
-                    dict(data["links"]),
-                    dict(data["texts"]),
-                    Interpreter(found["path"], _triple(found["full_version"])) if found else None,
-                    data["odd_python"],
-                    _pair(data["glibc"]) if data["glibc"] else None,
-                    _pair(data["musl"]) if data["musl"] else None,
-                )
-        return None
+        content = read_note(self._path(digest), LARGEST)
+        return None if content is None else decode_facts(content)
 
     def remember(self, digest: str, facts: BaseFacts) -> None:
         """Keep facts; what cannot be written is read again the next time."""
-        part = None
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            handle, part = tempfile.mkstemp(dir=self._folder, prefix=".part-")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump({**asdict(facts), "version": _VERSION}, file)
-            Path(part).replace(self._path(digest))
-        except (OSError, UnicodeEncodeError):
-            if part is not None:
-                with suppress(OSError):
-                    Path(part).unlink()
+        write_note(self._path(digest), encode_facts(facts))
 
     def _path(self, digest: str) -> Path:
         return self._folder / f"{digest.replace(':', '-')}.json"
+
+
+def encode_facts(facts: BaseFacts) -> bytes:
+    """Facts as JSON; raise the version of their kind with every change."""
+    return json.dumps(asdict(facts)).encode()
+
+
+def decode_facts(content: bytes) -> BaseFacts | None:
+    """What `encode_facts` wrote; None where it is anything else."""
+    with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        data = json.loads(content)
+        found = data["interpreter"]
+        return BaseFacts(
+            {str(path): Folder(*map(int, numbers)) for path, numbers in data["folders"].items()},
+            {str(path): str(target) for path, target in data["links"].items()},
+            {str(path): str(text) for path, text in data["texts"].items()},
+            Interpreter(str(found["path"]), _triple(found["full_version"])) if found else None,
+            None if data["odd_python"] is None else str(data["odd_python"]),
+            _pair(data["glibc"]) if data["glibc"] else None,
+            _pair(data["musl"]) if data["musl"] else None,
+        )
+    return None
 
 
 def _triple(value: list[int]) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.events import Progress
 from imagebuilder.builders.workspace import workspace
+from imagebuilder.cache.kinds import BYTECODE, IMAGES, LAYERS, RESOLUTIONS, WHEELS
 from imagebuilder.errors import BuildError, SpecError
 from imagebuilder.layers import (
     Compiler,
@@ -114,7 +116,7 @@ class Environments:
             raise NotDirectError(f"{request.name}: the base and the steps leave no layer for packages")
         wanted = request.site.bytecode
         interpreter = interpreter_for(target.python) if wanted else None
-        compiler = Compiler(interpreter, self._cache_dir / "bytecode") if interpreter else None
+        compiler = Compiler(interpreter, BYTECODE.at(self._cache_dir)) if interpreter else None
         warnings = (_no_bytecode(target),) if wanted and compiler is None else ()
         work = _Stack(self._cache_dir, files, target, budget=budget, compiler=compiler, check=check)
         layers = None if request.no_cache else work.known()
@@ -135,7 +137,7 @@ class Environments:
         def value(secret: Secret) -> str:
             return request.secrets[secret_id(secret)]
 
-        cache = None if request.no_cache else ResolutionCache(self._cache_dir / "resolutions")
+        cache = None if request.no_cache else ResolutionCache(RESOLUTIONS.at(self._cache_dir))
         uv = Uv(self._environ, request.site, check=check)
         with workspace(self._cache_dir / "work") as temporary:
             found = Resolver(python, uv, cache, secret_value=value, temporary=temporary).resolve(steps, present)
@@ -167,7 +169,7 @@ class Environments:
             wheels[file] = WheelFile(path, sha256=file.sha256)
             arrived(wheels[file])
 
-        with Fetcher(WheelStore(self._cache_dir / "wheels"), self._settings, Logins(resolution.logins)) as fetcher:
+        with Fetcher(WheelStore(WHEELS.at(self._cache_dir)), self._settings, Logins(resolution.logins)) as fetcher:
             fetcher.fetch(files, progress, check, keep)
         return [wheels[file] for file in files]
 
@@ -185,8 +187,8 @@ class _Stack:
         compiler: Compiler | None,
         check: Callable[[], None],
     ) -> None:
-        self._cache_dir = cache_dir
-        self._cache = LayerCache(cache_dir / "layers")
+        self._images = IMAGES.at(cache_dir)
+        self._cache = LayerCache(LAYERS.at(cache_dir))
         self._target = target
         self._budget = budget
         self._compiler = compiler
@@ -214,7 +216,7 @@ class _Stack:
         cache = self._cache
         with Pipeline(
             self._target,
-            self._cache_dir,
+            self._images,
             cache=cache,
             budget=self._budget,
             compiler=self._compiler,
@@ -226,8 +228,9 @@ class _Stack:
         return [*layers, *bytecode]
 
     def _is_there(self, layer: Layer) -> bool:
-        path = self._cache_dir / "blobs" / "sha256" / layer.descriptor.digest.removeprefix("sha256:")
+        path = self._images / "blobs" / "sha256" / layer.descriptor.digest.removeprefix("sha256:")
         try:
+            os.utime(path)  # what was used last is pruned last
             return path.stat().st_size == layer.descriptor.size
         except OSError:
             return False

@@ -9,6 +9,7 @@ import pytest
 
 from imagebuilder import Image
 from imagebuilder.builders.events import Warning  # noqa: A004 - the design's event
+from imagebuilder.cache.kinds import PREFIXES
 from imagebuilder.errors import BuildError, BuilderUnavailableError, RegistryError
 from imagebuilder.registry.memory.fault import Fault
 
@@ -60,7 +61,7 @@ def test_what_runs_is_built_once(bench: Any, code: Path, tmp_path: Path) -> None
 def test_a_prefix_that_is_damaged_is_made_again(bench: Any, code: Path) -> None:
     image = Image.from_base(bench.base(DEBIAN)).with_commands(["make"]).with_source_folder(code, "/code")
     bench.build(image, bench.auto())
-    for note in (bench.folder / "cache" / "prefixes").iterdir():
+    for note in PREFIXES.at(bench.folder / "cache").iterdir():
         note.write_text("{broken")
     bench.registry.contents.repository("app").tags.clear()
     bench.build(image, bench.auto())

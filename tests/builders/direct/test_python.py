@@ -13,6 +13,7 @@ from imagebuilder.builders.direct import python
 from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.events import Warning  # noqa: A004 - the design's event
 from imagebuilder.builders.site import Site
+from imagebuilder.cache.kinds import IMAGES
 from imagebuilder.errors import BuildError
 from imagebuilder.layers import pipeline
 
@@ -73,7 +74,7 @@ def test_what_is_known_needs_no_wheel(bench: Any, make_wheel: Any, monkeypatch: 
     monkeypatch.setattr(python, "WheelFile", None)
     monkeypatch.setattr(python, "Fetcher", None)
     assert bench.build(image).manifest["layers"] == first.manifest["layers"]
-    blobs = bench.folder / "cache" / "blobs" / "sha256"
+    blobs = IMAGES.at(bench.folder / "cache") / "blobs" / "sha256"
     for layer in first.manifest["layers"][1:]:
         (blobs / layer["digest"].removeprefix("sha256:")).unlink()
     monkeypatch.undo()
@@ -186,6 +187,6 @@ def test_a_cancel_while_layers_are_written_leaves_nothing(
     image = Image.from_base(bench.base(DEBIAN, Env=ENV)).with_wheels(make_wheel("demo"))
     with pytest.raises(KeyboardInterrupt):
         bench.build(image, cancel=cancel)
-    blobs = bench.folder / "cache" / "blobs" / "sha256"
+    blobs = IMAGES.at(bench.folder / "cache") / "blobs" / "sha256"
     assert not list(blobs.glob(".part-*"))
     assert DPKG
