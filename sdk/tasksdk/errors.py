@@ -4,7 +4,7 @@
     ├── UserInputError (ValueError)      what the user wrote or passed is wrong; never retried
     │   ├── TaskDefinitionError             a task, environment or setting that cannot mean anything
     │   ├── TaskInputError                  a surplus, missing or ill-typed input
-    │   ├── ConversionError                 a value that is not of its type, or a type nothing converts
+    │   ├── ConversionError (TypeError)     a value that is not of its type, or a literal that holds no value of it
     │   └── TaskNotFoundError (LookupError) a resolver, a name or a module that leads to no task
     ├── TaskError                        a task ran and failed, somewhere else; carries the remote traceback
     │   ├── TaskTimeoutError (TimeoutError) it ran, or waited, longer than it may
@@ -48,7 +48,16 @@ class TaskInputError(UserInputError, TypeError):
 
 
 class ConversionError(UserInputError, TypeError):
-    """A value that cannot become a literal of its type, or a literal that cannot become a value."""
+    """A value that does not fit its type, or a literal that holds no value of it."""
+
+    place = ""
+    """The way into the value that is still to be named, such as `.items[3]`."""
+
+    def named(self, subject: str) -> None:
+        """Says whose value it is, and which part of it; once is enough."""
+        if where := f"{subject}{self.place}".lstrip("."):
+            self.message = f"{where}: {self.message}"
+        self.place = ""
 
 
 class TaskNotFoundError(UserInputError, LookupError):

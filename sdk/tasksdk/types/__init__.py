@@ -1,0 +1,22 @@
+"""Types: what Python values are on the wire, and how users add their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tasksdk.types.engine import TypeEngine
+    from tasksdk.types.raw_data import RawData
+    from tasksdk.types.transformer import TypeTransformer
+
+_PLACES = {"TypeEngine": "engine", "TypeTransformer": "transformer", "RawData": "raw_data"}
+
+__all__ = ["RawData", "TypeEngine", "TypeTransformer"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -1,0 +1,116 @@
+"""What no other converter knows travels as a pickle, in a blob whose format says so."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from flyteidl2.core.literals_pb2 import Blob, BlobMetadata, Literal, Scalar
+from flyteidl2.core.types_pb2 import BlobType, LiteralType, TypeStructure
+
+from tasksdk.errors import ConversionError
+from tasksdk.types.converter import Converter, Plain, is_packed
+from tasksdk.types.hints import UNTYPED, show
+from tasksdk.types.mismatch import mismatch, shown
+
+if TYPE_CHECKING:
+    from tasksdk.types.raw_data import RawData
+
+PICKLE = "pickle"
+FORMAT = "PythonPickle"
+"""The format of the blob; readers of the ecosystem know it by this name."""
+
+
+class PickleConverter(Converter):
+    """Any class: its pickle is stored, named by its own digest, so that equal values are one object."""
+
+    name, blocks = "FlytePickle", True
+
+    @cached_property
+    def literal_type(self) -> LiteralType:
+        """A blob."""
+        found = LiteralType(blob=BlobType(format=FORMAT), structure=TypeStructure(tag=self.name))
+        found.metadata["python_class_name"] = show(self.hint)
+        return found
+
+    def to_literal(self, value: Any, raw: RawData) -> Literal:
+        """Where the pickle was put, and its digest."""
+        return stored_pickle(self._checked(value), raw)
+
+    def from_literal(self, literal: Literal, raw: RawData) -> Any:
+        """Reads the pickle; an inline one too."""
+        scalar = literal.scalar
+        if scalar.WhichOneof("value") == "blob" and scalar.blob.metadata.type.format == FORMAT:
+            return self._checked(unpickled(raw.read(scalar.blob.uri)))
+        if scalar.WhichOneof("value") == "binary" and not is_packed(literal):
+            return self._checked(unpickled(scalar.binary.value))
+        raise self.unreadable(literal)
+
+    def pack(self, value: Any, raw: RawData) -> Plain:
+        """The pickle itself."""
+        del raw
+        return pickled(self._checked(value))
+
+    def unpack(self, plain: Plain, raw: RawData) -> Any:
+        """Reads the pickle."""
+        del raw
+        if not isinstance(plain, bytes):
+            raise mismatch(self.hint, plain)
+        return self._checked(unpickled(plain))
+
+    def _checked(self, value: Any) -> Any:
+        """The value, where its class can be checked at all."""
+        if (
+            self.hint in UNTYPED
+            or not isinstance(self.python_class, type)
+            or getattr(self.python_class, "_is_protocol", False)
+        ):
+            return value
+        if not isinstance(value, self.python_class):
+            raise mismatch(self.hint, value)
+        return value
+
+    def rank(self, value: object) -> int:
+        """Last of all where nothing is said."""
+        return 3 if self.hint in UNTYPED else super().rank(value)
+
+
+def stored_pickle(value: object, raw: RawData) -> Literal:
+    """A blob that holds the pickle of a value."""
+    data = pickled(value)
+    digest = hashlib.sha256(data).hexdigest()
+    uri = raw.write(data, f"{digest}.pickle")
+    blob = Blob(metadata=BlobMetadata(type=BlobType(format=FORMAT)), uri=uri)
+    return Literal(scalar=Scalar(blob=blob), hash=digest)
+
+
+def pickled(value: object) -> bytes:
+    """The pickle of a value.
+
+    Raises:
+        ConversionError: the value cannot be pickled.
+    """
+    try:
+        return pickle.dumps(value, protocol=5)
+    except Exception as error:  # noqa: BLE001 - a class of the user's may refuse in any way
+        raise ConversionError(
+            f"{shown(value)} cannot be pickled: {error}",
+            hint="use a type that can travel: a dataclass, a File, or one registered with TypeEngine.register",
+        ) from None
+
+
+def unpickled(data: bytes) -> Any:
+    """The value of a pickle.
+
+    Raises:
+        ConversionError: the bytes are none, or need a class that this process cannot import.
+    """
+    try:
+        return pickle.loads(data)  # noqa: S301 - the data is the output of a task of the same user
+    except Exception as error:
+        raise ConversionError(
+            f"the pickle cannot be read: {type(error).__name__}: {error}",
+            hint="its classes must be importable here, in the same version",
+        ) from error

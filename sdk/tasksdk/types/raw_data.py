@@ -1,0 +1,83 @@
+"""Where a task's files, frames and pickles are put."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from tasksdk.types import storage
+
+
+class RawData:
+    """A folder, local or any URL, below which is put what no literal holds; every object gets a name of its own."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+
+    def new(self, name: str) -> str:
+        """The URI of an object that does not exist yet."""
+        return storage.join(self.path, os.urandom(10).hex(), name)
+
+    def write(self, data: bytes, name: str) -> str:
+        """Puts bytes whose name says what they are (a digest), and returns their URI."""
+        uri = storage.join(self.path, name)
+        storage.write(uri, data)
+        return uri
+
+    def read(self, uri: str) -> bytes:
+        """The bytes at a URI."""
+        return storage.read(uri)
+
+    def put(self, source: str | os.PathLike[str], name: str | None = None) -> str:
+        """Copies a local file or folder here and returns its URI."""
+        path = Path(source)
+        uri = self.new(name or path.name)
+        storage.store(path, uri)
+        return uri
+
+    def get(self, uri: str, target: str | os.PathLike[str]) -> Path:
+        """Copies a file or folder of any URI to a local path."""
+        path = Path(target)
+        storage.fetch(uri, path)
+        return path
+
+    def __repr__(self) -> str:
+        return f"RawData({self.path!r})"
+
+
+class ThisProcess(RawData):
+    """Storage for conversions outside of any run: a temporary folder, made when it is needed and gone with the process.
+
+    Local files stay where they are, for only this process reads them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def new(self, name: str) -> str:
+        """Makes the folder at first."""
+        self.path = _temporary()
+        return super().new(name)
+
+    def write(self, data: bytes, name: str) -> str:
+        """Makes the folder at first."""
+        self.path = _temporary()
+        return super().write(data, name)
+
+
+@cache
+def _temporary() -> str:
+    import atexit
+    import shutil
+    import tempfile
+
+    folder, owner = tempfile.mkdtemp(prefix="tasksdk-"), os.getpid()
+
+    def remove() -> None:
+        # A forked child leaves the folder to its parent.
+        if os.getpid() == owner:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder

@@ -1,0 +1,149 @@
+"""Files and folders behind a URI: local ones by the standard library, all others through fsspec."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import IO, Any
+
+from tasksdk.errors import MissingDependencyError
+
+
+def local_path(uri: str) -> Path | None:
+    """The path of a local URI; None for any other."""
+    if uri.startswith("file://"):
+        from urllib.parse import unquote
+
+        return Path(unquote(uri.removeprefix("file://").removeprefix("localhost")))
+    return None if "://" in uri else Path(uri)
+
+
+def join(prefix: str, *parts: str) -> str:
+    """The URI of something below a prefix."""
+    return "/".join([prefix.rstrip("/") or prefix, *(part.strip("/") for part in parts)])
+
+
+def last_part(uri: str) -> str:
+    """The name of the file or folder."""
+    return uri.partition("?")[0].rstrip("/").rpartition("/")[2]
+
+
+def exists(uri: str) -> bool:
+    """Whether there is something at the URI."""
+    path = local_path(uri)
+    if path is not None:
+        return path.exists()
+    system, remote = _remote(uri)
+    return bool(system.exists(remote))
+
+
+def is_folder(uri: str) -> bool:
+    """Whether a folder is at the URI."""
+    path = local_path(uri)
+    if path is not None:
+        return path.is_dir()
+    system, remote = _remote(uri)
+    return bool(system.isdir(remote))
+
+
+def open_uri(uri: str, mode: str) -> IO[Any]:
+    """An open file; folders above a new one are made.
+
+    Raises:
+        MissingDependencyError: fsspec, or its driver for this kind of URI, is not installed.
+    """
+    writes = mode[:1] in ("w", "a", "x")
+    path = local_path(uri)
+    if path is not None:
+        if writes:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open(mode, encoding=None if "b" in mode else "utf-8")
+    system, remote = _remote(uri)
+    opened: IO[Any] = system.open(remote, mode)
+    return opened
+
+
+def read(uri: str) -> bytes:
+    """The bytes of a file."""
+    with open_uri(uri, "rb") as opened:
+        data: bytes = opened.read()
+    return data
+
+
+def write(uri: str, data: bytes) -> None:
+    """A new file; a local one appears whole or not at all."""
+    path = local_path(uri)
+    if path is None:
+        with open_uri(uri, "wb") as opened:
+            opened.write(data)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def fetch(uri: str, target: Path) -> None:
+    """Copies a file or a folder to a local path."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path = local_path(uri)
+    if path is not None:
+        _copy(path, target)
+        return
+    system, remote = _remote(uri)
+    if system.isdir(remote):
+        base = remote.rstrip("/")
+        target.mkdir(exist_ok=True)
+        for name in system.find(base):
+            place = target / name[len(base) :].lstrip("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            system.get_file(name, str(place))
+    else:
+        system.get_file(remote, str(target))
+
+
+def store(source: Path, uri: str) -> None:
+    """Copies a local file or folder to a URI."""
+    path = local_path(uri)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _copy(source, path)
+        return
+    system, remote = _remote(uri)
+    if not source.is_dir():
+        system.makedirs(remote.rpartition("/")[0], exist_ok=True)
+        system.put_file(str(source), remote)
+        return
+    for file in sorted(source.rglob("*")):
+        if file.is_file():
+            place = join(remote, file.relative_to(source).as_posix())
+            system.makedirs(place.rpartition("/")[0], exist_ok=True)
+            system.put_file(str(file), place)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    elif source.resolve() != target.resolve():
+        shutil.copy2(source, target)
+
+
+def _remote(uri: str) -> tuple[Any, str]:
+    try:
+        import fsspec
+    except ImportError:
+        raise MissingDependencyError(
+            f"{uri} is not a local path, and fsspec is not installed", hint="pip install 'tasksdk[fsspec]'"
+        ) from None
+    try:
+        system, remote = fsspec.core.url_to_fs(uri)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{uri} cannot be reached: {error}",
+            hint="install fsspec's driver for it, for s3: pip install 'tasksdk[s3]'",
+        ) from None
+    return system, remote
