@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from imagebuilder.api import build, build_async, identify
+    from imagebuilder.api import build, build_async, identify, rebase
     from imagebuilder.errors import ImageBuilderError
     from imagebuilder.spec.image import Image
     from imagebuilder.spec.secret import Secret
 
 __version__ = "0.1.0"
-__all__ = ["Image", "ImageBuilderError", "Secret", "build", "build_async", "identify"]
+__all__ = ["Image", "ImageBuilderError", "Secret", "build", "build_async", "identify", "rebase"]
 
 
 _HOMES = {
@@ -21,6 +21,7 @@ _HOMES = {
     "build": "imagebuilder.api",
     "build_async": "imagebuilder.api",
     "identify": "imagebuilder.api",
+    "rebase": "imagebuilder.api",
 }
 
 

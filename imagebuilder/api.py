@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from imagebuilder.builders.events import BuildEvent
+    from imagebuilder.deploy.rebase import Rebased
     from imagebuilder.engine import Options, Result
     from imagebuilder.identity.identified import Identified
     from imagebuilder.outputs.output import Output
@@ -106,6 +107,21 @@ async def build_async(
     except asyncio.CancelledError:
         cancel.set()
         raise
+
+
+def rebase(image: str, base: str, *, to: str | None = None, dry_run: bool = False) -> Rebased:
+    """Put an image that was assembled directly on another base, and push it; none of its layers moves.
+
+    `to` is where the result goes, by default the tag that a build on the base would give it.
+
+    Raises:
+        ImageBuilderError: see `imagebuilder.errors`.
+    """
+    from imagebuilder.deploy.rebase import rebase_image
+
+    config = load()
+    with config.make_client() as client:
+        return rebase_image(client, config.make_direct(client), image, base, to=to, dry_run=dry_run)
 
 
 def run_build(

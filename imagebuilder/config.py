@@ -17,6 +17,7 @@ from imagebuilder.spec.script import load_toml
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from imagebuilder.builders.direct.builder import DirectBuilder
     from imagebuilder.builders.port import Builder
     from imagebuilder.builders.site import Site
     from imagebuilder.engine import Engine
@@ -119,13 +120,18 @@ class Config:
         """The builder that `builder` names: auto, direct, buildkit, or a buildx builder for what must run."""
         from imagebuilder.builders.auto import AutoBuilder
         from imagebuilder.builders.buildkit import BuildKitBuilder
-        from imagebuilder.builders.direct.builder import DirectBuilder
 
         buildkit = BuildKitBuilder(self.cache_dir, self.environ, None if self.builder in KINDS else self.builder)
         if self.builder == "buildkit":
             return buildkit
-        direct = DirectBuilder(self.cache_dir, client, self.environ)
+        direct = self.make_direct(client)
         return direct if self.builder == "direct" else AutoBuilder(direct, buildkit, client, self.cache_dir)
+
+    def make_direct(self, client: Client) -> DirectBuilder:
+        """What assembles files, and puts what it assembled on another base."""
+        from imagebuilder.builders.direct.builder import DirectBuilder
+
+        return DirectBuilder(self.cache_dir, client, self.environ)
 
     def make_engine(self, client: Client) -> Engine:
         """An engine with the user's settings."""

@@ -12,6 +12,7 @@ _COMMANDS = {
     "build": "Build what is missing of a spec's images, and publish it.",
     "check": "Say whether images are in their registries.",
     "copy": "Copy images from one registry to another, byte for byte.",
+    "rebase": "Put an assembled image on a newer base, without building it.",
     "warm": "Make several registries hold all of a spec's images.",
     "attach": "Attach a file to an image in its registry, such as an SBOM.",
     "identify": "Print the identifiers of a spec's images.",

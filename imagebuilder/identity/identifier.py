@@ -12,6 +12,8 @@ from imagebuilder.identity.encode import encode
 from imagebuilder.spec.base import Base, DebianBase, DockerfileBase, NamedBase, ReferenceBase, ScriptBase
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from imagebuilder.identity.recipe import Recipe
     from imagebuilder.sources.materials import Materials
     from imagebuilder.spec.image import Image
@@ -40,10 +42,19 @@ def identify(image: Image, materials: Materials, recipe: Recipe) -> Identity:
         canonical = canonical_layer(layer, workdir)
         workdir = workdir_after(canonical, workdir)
         parts.append(_digest("layer", canonical, digest))
-    platforms = sorted(str(platform) for platform in image.platforms)
-    whole = encode((_VERSION, recipe.epoch, platforms, parts))
-    text = base64.b32encode(hashlib.sha256(whole).digest()[:_BYTES]).decode().lower()
+    text = identifier_of(recipe.epoch, map(str, image.platforms), parts)
     return Identity(text, recipe.epoch, tuple(parts))
+
+
+def identifier_of(epoch: int, platforms: Iterable[str], parts: Sequence[str]) -> str:
+    """The identifier that the digests of an image's parts make."""
+    whole = encode((_VERSION, epoch, sorted(platforms), parts))
+    return base64.b32encode(hashlib.sha256(whole).digest()[:_BYTES]).decode().lower()
+
+
+def reference_part(reference: str) -> str:
+    """The digest of the part that is a base named by its reference."""
+    return _digest("base", (ReferenceBase.kind, canonical_reference(reference)), None)
 
 
 def _digest(role: str, value: object, material: str | None) -> str:

@@ -10,7 +10,8 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from imagebuilder.builders.direct.accounts import Accounts
-from imagebuilder.builders.direct.facts import Folder, follow
+from imagebuilder.builders.direct.facts import Folder
+from imagebuilder.builders.direct.ground import Ground
 from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.direct.tree import DEFAULT_PATH
 from imagebuilder.errors import BuildError
@@ -63,9 +64,9 @@ class Assembly:
         self._check = check
         self.facts = facts
         self.accounts = Accounts(facts)
+        self.ground = Ground(facts)
         self.layers: list[Layer] = []
-        self._folders: dict[str, Folder] = dict(facts.folders)
-        self._links: dict[str, str] = dict(facts.links)
+        self.asked: dict[str, tuple[int, int]] = {}
         self._accounts_replaced = False
         self._config: dict[str, Any] = copy.deepcopy(dict(base.config))
         self._run: dict[str, Any] = copy.deepcopy(dict(base.settings))
@@ -79,13 +80,12 @@ class Assembly:
         """Put finished layers on top, which make these folders of root's."""
         self.layers += layers
         for path in folders:
-            for folder in (path.strip("/"), *parents(path.strip("/"))):
-                self._folders.setdefault(folder, Folder())
+            self.ground.add_folder(path.strip("/"))
 
     def has_folder(self, path: str) -> bool:
         """Whether a path of the image leads to a folder so far."""
-        place = follow(path.strip("/"), self._links)
-        return place in ("", ".") or place in self._folders
+        place = self.ground.leads(path)
+        return place in ("", ".") or self.ground.folder(place) is not None
 
     def write(
         self, entries: Iterable[TarEntry], what: str, owner: tuple[int, int], above: tuple[int, int] = (0, 0)
@@ -101,13 +101,13 @@ class Assembly:
             if entry.path:
                 folder, _, name = entry.path.rpartition("/")
                 if folder not in leads:
-                    leads[folder] = follow(folder, self._links)
+                    leads[folder] = self.ground.leads(folder)
                 self._place(replace(entry, path=f"{leads[folder]}/{name}".lstrip("/")), found, owner)
         if not found:
             return
         for path in list(found):
             self._write_parents(path, found, above)
-        self._note(found.values(), owner)
+        self.ground.note(found.values(), owner)
         blobs = self._store.folder / "blobs" / "sha256"
         listed = merge([found.values()], "\0")
         self.layers.append(write_layer(listed, blobs, what=what, owner=owner, mtime=MTIME, check=self._check))
@@ -116,7 +116,7 @@ class Assembly:
         if entry.kind is Kind.FOLDER:
             if not self.has_folder(entry.path):
                 found[entry.path] = replace(entry, owner=entry.owner or owner)
-        elif entry.path in self._folders:
+        elif self.ground.folder(entry.path) is not None:
             raise BuildError(f"/{entry.path} is a folder in the image, and a file is to stand there")
         else:
             found[entry.path] = entry
@@ -125,23 +125,15 @@ class Assembly:
         for folder in parents(path):
             if folder in found:
                 return
-            there = self._folders.get(folder, Folder(0o755, *above))
+            there = self.ground.folder(folder) or Folder(0o755, *above)
             found[folder] = TarEntry(folder, Kind.FOLDER, there.mode, owner=(there.uid, there.gid))
-
-    def _note(self, entries: Iterable[TarEntry], owner: tuple[int, int]) -> None:
-        for entry in entries:
-            self._links.pop(entry.path, None)
-            if entry.kind is Kind.FOLDER:
-                self._folders[entry.path] = Folder(entry.mode, *(entry.owner or owner))
-            elif entry.kind is Kind.LINK:
-                self._links[entry.path] = entry.link
 
     # -- operations --------------------------------------------------------------------------------------------------
 
     def copy(self, op: Copy, material: Material) -> None:
         """Files of the user's."""
         target = self.absolute(op.dst)
-        place = "/" + follow(target.strip("/"), self._links)
+        place = "/" + self.ground.leads(target)
         if material.entry and (target.endswith("/") or self.has_folder(place)):
             place = f"{place.rstrip('/')}/"
         owner = self.ids(op.owner or _ROOT)
@@ -157,7 +149,8 @@ class Assembly:
         """
         if self._accounts_replaced and not name.replace(":", "").isdigit():
             raise NotDirectError("its sources bring accounts of their own")
-        return self.accounts.ids(name)
+        self.asked[name] = self.accounts.ids(name)
+        return self.asked[name]
 
     def make_account(self, name: str, uid: int | None) -> None:
         """A user, where missing."""
@@ -171,7 +164,7 @@ class Assembly:
 
     def make_folder(self, path: str, owner: tuple[int, int], above: tuple[int, int]) -> None:
         """A folder, where missing."""
-        target = follow(self.absolute(path).strip("/"), self._links)
+        target = self.ground.leads(self.absolute(path))
         self.write([TarEntry.folder(target)], f"folder /{target}", owner, above)
 
     def absolute(self, path: str) -> str:
@@ -187,11 +180,9 @@ class Assembly:
         environ.update(variables)
         self._run["Env"] = [f"{key}={value}" for key, value in environ.items()]
 
-    def set_workdir(self, path: str, owner: tuple[int, int]) -> None:
-        """The working directory, made where missing."""
-        target = self.absolute(path).rstrip("/") or "/"
-        self.make_folder(target, owner, owner)
-        self._run["WorkingDir"] = target
+    def set_workdir(self, path: str) -> None:
+        """The working directory, which is there."""
+        self._run["WorkingDir"] = self.absolute(path).rstrip("/") or "/"
 
     def set_user(self, name: str) -> None:
         """Who runs the container; empty is root."""
@@ -215,7 +206,7 @@ class Assembly:
 
     # -- the image ---------------------------------------------------------------------------------------------------
 
-    def finish(self) -> Descriptor:
+    def finish(self, annotations: Mapping[str, str]) -> Descriptor:
         """Write config and manifest; the same image gives the same bytes wherever it is assembled.
 
         Raises:
@@ -234,6 +225,7 @@ class Assembly:
             "mediaType": _MANIFEST,
             "config": config.to_json(),
             "layers": [*below, *(layer.descriptor.to_json() for layer in self.layers)],
+            **({"annotations": dict(annotations)} if annotations else {}),
         }
         return self._store.write(_json(manifest), _MANIFEST)
 

@@ -10,6 +10,7 @@ from imagebuilder.builders.direct.base import Base, Bases, LayeredStore
 from imagebuilder.builders.direct.base_memory import BaseMemory
 from imagebuilder.builders.direct.facts import FactsMemory
 from imagebuilder.builders.direct.python import Environments
+from imagebuilder.builders.direct.rebase import Standing, Swap, rebase
 from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.direct.work import Tools, Work
 from imagebuilder.builders.events import Step
@@ -99,6 +100,18 @@ class DirectBuilder:
                 touch(self._store.path(layer.descriptor.digest) for layer in work.assembly.layers)
             root = roots[0].replace(platform=None) if len(roots) == 1 else self._index(roots)
         return Built(LayeredStore(self._store, bases), root)
+
+    def rebase(
+        self, standings: Sequence[Standing], base: Reference, *, name: str, labels: Mapping[str, str]
+    ) -> tuple[Built, list[Swap]]:
+        """Put an image on another base, platform by platform; see `rebase`."""
+        tools = Tools(self._store, self._environments, lambda _event: None, lambda: None)
+        with in_use(self._cache_dir):
+            swaps = [rebase(tools, self._bases, one, base, name=name, labels=labels) for one in standings]
+            roots = [swap.root for swap in swaps]
+            root = roots[0].replace(platform=None) if len(roots) == 1 else self._index(roots)
+        below = [*(swap.base for swap in swaps), *(one.image for one in standings)]
+        return Built(LayeredStore(self._store, below), root), swaps
 
     def _index(self, roots: list[Descriptor]) -> Descriptor:
         content = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": [root.to_json() for root in roots]}

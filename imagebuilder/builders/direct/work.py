@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from imagebuilder.builders.direct.assembly import Assembly
+from imagebuilder.builders.direct.contents import Made
+from imagebuilder.builders.direct.record import ASSEMBLY, BASE_DIGEST, BASE_NAME, Laid, Record
 from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.direct.users import Users
-from imagebuilder.builders.events import Step, Warning  # noqa: A004 - the design's event
+from imagebuilder.builders.events import Step
 from imagebuilder.errors import BuildError
 from imagebuilder.layers import write_skeleton
 from imagebuilder.plan.ops import (
@@ -27,11 +30,13 @@ from imagebuilder.plan.ops import (
     SetWorkdir,
 )
 from imagebuilder.plan.render import shows
+from imagebuilder.spec.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from imagebuilder.builders.direct.base import Base
+    from imagebuilder.builders.direct.contents import Contents
     from imagebuilder.builders.direct.facts import BaseFacts
     from imagebuilder.builders.direct.python import Environments
     from imagebuilder.builders.events import Emit
@@ -40,8 +45,6 @@ if TYPE_CHECKING:
     from imagebuilder.plan.ops import Step as PlanStep
     from imagebuilder.registry import Descriptor, OCILayout
     from imagebuilder.spec.platform import Platform
-
-_ROOT = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,21 @@ class Tools:
 
 
 class Work:
-    """Puts a plan's steps on a base; the plan is the request's, or the last of its steps."""
+    """Puts a plan's steps on a base; the plan is the request's, or the last of its steps.
+
+    Files come from `contents`: by default they are made of what the request has.
+    """
 
     def __init__(
-        self, tools: Tools, base: Base, facts: BaseFacts, *, plan: Plan, request: BuildRequest, platform: Platform
+        self,
+        tools: Tools,
+        base: Base,
+        facts: BaseFacts,
+        *,
+        plan: Plan,
+        request: BuildRequest,
+        platform: Platform,
+        contents: Contents | None = None,
     ) -> None:
         assert isinstance(request.plan, Plan)
         self.tools = tools
@@ -67,6 +81,8 @@ class Work:
         self.request = request
         self.platform = platform
         self.assembly = Assembly(base, facts, tools.store, tools.check)
+        self.contents = contents or Made(tools, base, plan=plan, request=request, platform=platform)
+        self.laid: list[Laid] = []
         self.users = Users(request.plan)
         self.first = len(request.plan.steps) - len(plan.steps)
         self.installed = False
@@ -87,7 +103,18 @@ class Work:
         if user is not None:
             self.assembly.set_user(user)
         self.assembly.set_labels(dict(self.plan.labels))
-        return self.assembly.finish()
+        return self.assembly.finish(self._annotations())
+
+    def _annotations(self) -> dict[str, str]:
+        """Where the base ends and how the rest was put on it; where steps ran below, only they can be run again."""
+        if self.first:
+            return {}
+        record = Record(len(self.base.manifest.layers), self.plan.base_user, self.plan.steps, tuple(self.laid))
+        return {
+            BASE_NAME: str(Reference.parse(self.plan.base)),
+            BASE_DIGEST: self.base.manifest.digest,
+            ASSEMBLY: record.to_json(),
+        }
 
     def _step(self, number: int, step: PlanStep) -> None:
         began = time.monotonic()
@@ -114,14 +141,14 @@ class Work:
                 for op in ops:
                     self._files(op)
             case Copy():
-                assembly.copy(step.op, self.plan.materials[step.op.files])
+                self.laid.append(self.contents.copy(assembly, step.op))
             case SetEnv(variables, prepend):
                 assembly.set_env(dict(variables), prepend)
             case SetWorkdir(path):
                 user = self.users.at[self.first + number]
                 user = str(self.base.settings.get("User") or "root") if user is None else user
-                missing = not assembly.has_folder(assembly.absolute(path))
-                assembly.set_workdir(path, assembly.ids(user) if missing and user != "root" else _ROOT)
+                self.laid.append(self.contents.folder(assembly, path, user, user))
+                assembly.set_workdir(path)
             case SetLabels(labels):
                 assembly.set_labels(dict(labels))
             case SetEntrypoint(args):
@@ -133,13 +160,21 @@ class Work:
         assembly = self.assembly
         match op:
             case MakeAccount(name, uid):
-                assembly.make_account(name, uid)
+                self.laid.append(self.contents.anew(assembly, lambda: assembly.make_account(name, uid)))
             case MakeFolder(path, owner):
-                assembly.make_folder(path, assembly.ids(owner), above=_ROOT)
+                self.laid.append(self.contents.folder(assembly, path, owner, "root"))
             case MakeVenv(path, system_packages):
-                self._make_venv(path, system_packages=system_packages)
+                make = partial(self._make_venv, path, system_packages=system_packages)
+                self.laid.append(self.contents.anew(assembly, make))
             case InstallPackages():
-                self._install()
+                if not self.installed:  # all Python layers together, where the first of them stands
+                    self.installed = True
+                    self.laid.append(self.contents.install(assembly, self._prefix()))
+
+    def _prefix(self) -> str:
+        assert isinstance(self.request.plan, Plan)
+        ops = (op for step in self.request.plan.steps if isinstance(step.op, Exec) for op in step.op.files_only)
+        return next(op.path for op in ops if isinstance(op, MakeVenv))
 
     def _make_venv(self, path: str, *, system_packages: bool) -> None:
         if self.assembly.has_folder(f"{path}/bin"):
@@ -148,23 +183,3 @@ class Work:
         folder = self.tools.store.folder
         layer = write_skeleton(target, folder, version=version, system_packages=system_packages)
         self.assembly.add([layer], [f"{path}/bin", f"{path}/{target.site_packages}"])
-
-    def _install(self) -> None:
-        """All Python layers together, where the first of them stands."""
-        if self.installed:
-            return
-        self.installed = True
-        tools, assembly = self.tools, self.assembly
-        room = len(self.base.manifest.layers) + len(self.plan.steps) + 1
-        made = tools.environments.install(
-            self.plan,
-            self.request,
-            assembly.facts,
-            platform=self.platform,
-            room=room,
-            emit=tools.emit,
-            check=tools.check,
-        )
-        assembly.add(made.layers)
-        for message in made.warnings:
-            tools.emit(Warning(self.request.name, message))
