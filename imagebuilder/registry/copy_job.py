@@ -92,8 +92,8 @@ class ImageJob:
 
     def fail(self, error: BaseException) -> None:
         """Tell who waits, and stop what else is under way for this image alone."""
-        self.push.stopped.set()
         with self._lock:
+            self.push.stopped.set()  # whoever stops for it comes here later
             if not self.future.done():
                 self.future.set_exception(error)
 

@@ -163,9 +163,12 @@ class PushJob:
             try:
                 for future in as_completed(futures):
                     future.result()
-            except BaseException:
+            except BaseException as error:
                 self.stopped.set()
                 pool.shutdown(wait=False, cancel_futures=True)
+                if isinstance(error, StoppedError):  # it ended before the one that it was stopped for
+                    causes = [future.exception() for future in futures if not future.cancelled()]
+                    raise next(cause for cause in causes if cause and not isinstance(cause, StoppedError)) from None
                 raise
 
     def blob(self, blob: Descriptor) -> None:

@@ -20,6 +20,7 @@ from imagebuilder.registry import (
     verify_pushed,
 )
 from imagebuilder.registry import media_types as types
+from imagebuilder.registry.pusher import PushJob, StoppedError
 from imagebuilder.spec.platform import Platform
 from imagebuilder.spec.reference import Reference
 
@@ -243,6 +244,38 @@ def test_one_failure_stops_the_others(registry, patient, images, ref):
     with pytest.raises(DeniedError):
         push(patient, images.store, root, ref, parallel=2)
     assert len(registry.requests("POST", "/uploads/")) < 12
+
+
+def test_the_cause_is_told_though_what_stopped_for_it_ends_first(patient, images, ref, monkeypatch):
+    root = images.image(layers=(b"1" * 3_000_000, b"2" * 3_000_000))
+    raised, other_ended, begun = threading.Event(), threading.Event(), []
+    plain_blob, plain_open = PushJob.blob, images.store.open
+
+    def blob(self, blob):
+        try:
+            plain_blob(self, blob)
+        except StoppedError:
+            other_ended.set()
+            raise
+        except ValueError:
+            raised.set()
+            assert other_ended.wait(10)
+            raise
+
+    def opened(digest):
+        assert digest not in begun[:1] or raised.wait(10)
+        return plain_open(digest)
+
+    def on_event(event):
+        if event.state == "uploading" and event.size > 1_000_000 and event.digest not in begun:
+            begun.append(event.digest)
+            if len(begun) == 2:
+                raise ValueError("the cause")
+
+    monkeypatch.setattr(PushJob, "blob", blob)
+    monkeypatch.setattr(images.store, "open", opened)
+    with pytest.raises(ValueError, match="the cause"):
+        push(patient, images.store, root, ref, on_event=on_event)
 
 
 @pytest.mark.parametrize("status", [202, 401, 403, 404, 405])
