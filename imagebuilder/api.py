@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from imagebuilder.spec.base import NamedBase, ReferenceBase
 from imagebuilder.spec.image import Image
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
 
     from imagebuilder.builders.events import BuildEvent
@@ -24,13 +26,14 @@ if TYPE_CHECKING:
     from imagebuilder.vault import Vault
 
 
-def identify(*images: Image) -> list[str]:
-    """The identifiers of images; a folder that several share is read once.
+def identify(*images: Image, lock: str | os.PathLike[str] | None = None) -> list[str]:
+    """The identifiers of images; a folder that several share is read once. With `lock` those of the locked images.
 
     Raises:
         InputError: a spec, or a file it names, cannot be part of an image.
+        LockError: the lock does not have an image, or is stale.
     """
-    return [item.identity.identifier for item in _identify(images)]
+    return [item.identity.identifier for item in _identify(images, lock)]
 
 
 def identify_image(image: Image) -> Identified:
@@ -46,6 +49,7 @@ def build(
     no_cache: bool = False,
     dry_run: bool = False,
     secrets: Mapping[str, str] | None = None,
+    lock: str | os.PathLike[str] | None = None,
     on_event: Callable[[BuildEvent], None] | None = None,
     cancel: threading.Event | None = None,
 ) -> list[Result]:
@@ -53,7 +57,9 @@ def build(
 
     With a registry (`registry`, the image's, or the configuration's) images are pushed unless `push` is False;
     otherwise they are loaded into Docker, or written to `./images` in the OCI layout where no Docker answers.
-    `secrets` say where values are, as on the command line: `{"TOKEN": "env:CI_TOKEN"}`. `on_event` gets every event,
+    `secrets` say where values are, as on the command line: `{"TOKEN": "env:CI_TOKEN"}`. `lock` is a lock file that must
+    have every image, by its name, and be fresh; where the configuration says `locked`, it is the one in the current
+    folder. `on_event` gets every event,
     one at a time, from several threads. A set `cancel` ends the build soon, and leaves nothing running.
 
     Raises:
@@ -73,6 +79,7 @@ def build(
         cache_from=config.cache_from,
         cache_to=config.cache_to,
     )
+    config = _locked(config, images, lock)
     named = [(title, published_at(image, registry)) for title, image in _titled(images)]
     return run_build(config, named, options, push=push, on_event=on_event, cancel=cancel)
 
@@ -85,6 +92,7 @@ async def build_async(
     no_cache: bool = False,
     dry_run: bool = False,
     secrets: Mapping[str, str] | None = None,
+    lock: str | os.PathLike[str] | None = None,
     on_event: Callable[[BuildEvent], None] | None = None,
 ) -> list[Result]:
     """As `build`, for coroutines; a cancelled task cancels the build."""
@@ -101,6 +109,7 @@ async def build_async(
             no_cache=no_cache,
             dry_run=dry_run,
             secrets=secrets,
+            lock=lock,
             on_event=on_event,
             cancel=cancel,
         )
@@ -212,8 +221,23 @@ def _is_plain(image: Image) -> bool:
     return isinstance(image.base, (ReferenceBase, NamedBase)) and not image.layers
 
 
-def _identify(images: Sequence[Image]) -> list[Identified]:
-    return load().make_resolver().identify(_titled(images))
+def _identify(images: Sequence[Image], lock: str | os.PathLike[str] | None = None) -> list[Identified]:
+    config = load() if lock is None else _locked(load(), images, lock)
+    return config.make_resolver().identify(_titled(images))
+
+
+def _locked(config: Config, images: Sequence[Image], lock: str | os.PathLike[str] | None) -> Config:
+    """The configuration with the lock of images, which are looked up by the names they are published under."""
+    if lock is None and not config.locked:
+        return config
+    from imagebuilder.lock.lock_file import NAME, LockFile
+    from imagebuilder.lock.locks import Held, Locks
+
+    file = LockFile.read(Path(lock or NAME))
+    held = {
+        title: Held(file.path, file.published_as(image.name or ""), file.exists) for title, image in _titled(images)
+    }
+    return replace(config, locks=Locks(held, required=True))
 
 
 def _titled(images: Sequence[Image]) -> list[tuple[str, Image]]:

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from imagebuilder.builders.direct.builder import DirectBuilder
+    from imagebuilder.builders.direct.pinning import Pinner
     from imagebuilder.builders.port import Builder
     from imagebuilder.builders.site import Site
     from imagebuilder.engine import Engine
     from imagebuilder.identity.resolver import Resolver
+    from imagebuilder.lock.locks import Locks
     from imagebuilder.registry import Client, HostSettings
     from imagebuilder.registry.credential import Credential
 
@@ -35,6 +37,7 @@ _SETTINGS: Mapping[str, type] = {
     "registry": str,
     "builder": str,
     "epoch": int,
+    "locked": bool,
     "cache_dir": str,
     "cache_size": str,
     "on_unknown": str,
@@ -56,7 +59,7 @@ _HOST: Mapping[str, type] = {
     "chunk_size": int,
 }
 # Settings that are one word, and so can stand in a variable: IMAGEBUILDER_REGISTRY and so on.
-_VARIABLES = ("registry", "builder", "epoch", "cache_dir", "cache_size", "on_unknown", "parallel", "bytecode")
+_VARIABLES = ("registry", "builder", "epoch", "locked", "cache_dir", "cache_size", "on_unknown", "parallel", "bytecode")
 _SITE_VARIABLES = ("ca_bundle", "index_url", "network")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY")
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
@@ -65,12 +68,16 @@ _NAMES = {str: "a string", int: "a whole number", bool: "true or false", list: "
 
 @dataclass(frozen=True)
 class Config:
-    """Settings after files, environment and flags, in that order; `source` is the file they were read from."""
+    """Settings after files, environment and flags, in that order; `source` is the file they were read from.
+
+    `locks` are those of the images at hand, which a face looks up.
+    """
 
     environ: Mapping[str, str] = field(repr=False)
     registry: str | None = None
     builder: str = "auto"
     epoch: int = DEFAULT_EPOCH
+    locked: bool = False
     cache_dir: Path = Path()
     cache_size: int = 0  # bytes
     on_unknown: str = "fail"
@@ -83,6 +90,7 @@ class Config:
     site: Mapping[str, Any] = field(default_factory=dict, repr=False)
     registries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     source: Path | None = None
+    locks: Locks | None = field(default=None, repr=False)
 
     def make_site(self) -> Site:
         """What steps get from the place they run at."""
@@ -114,7 +122,8 @@ class Config:
         from imagebuilder.identity.resolver import Resolver
         from imagebuilder.sources import Sources
 
-        return Resolver(recipe(self.epoch), lambda: Sources(SOURCES.at(self.cache_dir)), self.images, self.registry)
+        folder = SOURCES.at(self.cache_dir)
+        return Resolver(recipe(self.epoch), lambda: Sources(folder), self.images, self.registry, self.locks)
 
     def make_builder(self, client: Client) -> Builder:
         """The builder that `builder` names: auto, direct, buildkit, or a buildx builder for what must run."""
@@ -132,6 +141,12 @@ class Config:
         from imagebuilder.builders.direct.builder import DirectBuilder
 
         return DirectBuilder(self.cache_dir, client, self.environ)
+
+    def make_pinner(self, client: Client) -> Pinner:
+        """What finds out what a lock pins."""
+        from imagebuilder.builders.direct.pinning import Pinner
+
+        return Pinner(self.cache_dir, client, self.environ)
 
     def make_engine(self, client: Client) -> Engine:
         """An engine with the user's settings."""

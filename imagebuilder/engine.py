@@ -16,9 +16,11 @@ from imagebuilder.builders.site import Site
 from imagebuilder.errors import SecretError, UnknownError
 from imagebuilder.identity.identified import Identified
 from imagebuilder.identity.identifier import identify
+from imagebuilder.identity.inputs import steps_of
 from imagebuilder.outputs.output import Load, Output, Published, Push
 from imagebuilder.plan.lower import lower, needs_base_user
 from imagebuilder.plan.ops import DockerfilePlan, Plan
+from imagebuilder.plan.pinned import pinned, pinned_base
 from imagebuilder.plan.secrets import needs
 from imagebuilder.plan.segments import segments
 from imagebuilder.registry.verdict import Absent, Present, Unknown, Verdict
@@ -77,8 +79,10 @@ class Engine:
         """Decide how an image is made; asks its base's registry only where the base's user must be known."""
         user = ""
         if item.base_reference is not None and needs_base_user(item.image):
-            user = self.bases.user(item.base_reference, item.image.platforms[0])
-        return lower(item.image, item.identity, item.materials, self.resolver.recipe, user)
+            reference = pinned_base(item.base_reference, item.pins) if item.pins else item.base_reference
+            user = self.bases.user(reference, item.image.platforms[0])
+        plan = lower(item.image, item.identity, item.materials, self.resolver.recipe, user)
+        return plan if item.pins is None or isinstance(plan, DockerfilePlan) else pinned(plan, item.pins)
 
     def prefix(self, item: Identified, plan: Plan | DockerfilePlan, output: Output) -> Prefix | None:
         """How an image divides into layers that must run, as an image of its own, and files on top of it."""
@@ -87,8 +91,9 @@ class Engine:
             return None
         image = item.image.replace(layers=item.image.layers[: found.prefix])
         materials = replace(item.materials, layers=item.materials.layers[: found.prefix])
-        identity = identify(image, materials, self.resolver.recipe)
-        below = self.plan(Identified(item.title, image, identity, materials))
+        pins = item.pins.first(steps_of(image)) if item.pins else None
+        identity = identify(image, materials, self.resolver.recipe, pins.digest if pins else None)
+        below = self.plan(Identified(item.title, image, identity, materials, pins))
         assert isinstance(below, Plan)
         rest = replace(plan, steps=tuple(step for step in plan.steps if step.layer > found.prefix))
         kept = item.reference.with_tag(identity.identifier) if isinstance(output, Push) else None
@@ -109,6 +114,9 @@ class Engine:
         """
         options, cancel = options or Options(), cancel or threading.Event()
         items = self.resolver.identify(images)
+        for item in items:
+            if item.stale:
+                emit(BuildWarning(item.title, f"its lock is stale and is not used: {'; '.join(item.stale)}"))
         verdicts = output.check(items)
         work = _Work(self, output, options, emit, cancel)
         for item, verdict in zip(items, verdicts, strict=True):
@@ -190,6 +198,7 @@ class _Work:
                 cache_from=self.options.cache_from,
                 cache_to=self.options.cache_to,
                 prefix=self.engine.prefix(item, plan, self.output),
+                pins=item.pins,
             )
         with ThreadPoolExecutor(max(1, self.options.parallel), thread_name_prefix="build") as pool:
             futures: list[Future[None]] = [

@@ -10,6 +10,7 @@
     ├── WorkError                     1: the work was understood and failed
     │   ├── BuildError                   a build step failed
     │   ├── SourceChangedError           a file changed between hashing and building
+    │   ├── LockError                    a lock is missing, or does not fit its spec any more
     │   ├── PushError                    the registry refused what was pushed
     │   └── VerificationError            what is in the registry is not what was asked for
     └── UnknownError                  3: could not find out
@@ -76,6 +77,10 @@ class BuildError(WorkError):
 
 class SourceChangedError(WorkError):
     """A file changed between hashing and building, so the tag would lie about it."""
+
+
+class LockError(WorkError):
+    """A lock is missing, or does not fit its spec any more; or this machine cannot make what it pins."""
 
 
 class PushError(WorkError):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from imagebuilder.builders.events import Emit
+    from imagebuilder.lock.pins import Pins
     from imagebuilder.plan.ops import DockerfilePlan, Plan
     from imagebuilder.registry.descriptor import Descriptor
     from imagebuilder.registry.store import ContentStore
@@ -36,7 +37,7 @@ class Prefix:
 class BuildRequest:
     """Everything a builder needs to make one image; `secrets` are values by the id of their mount.
 
-    `prefix` is how a builder that assembles files may divide it.
+    `prefix` is how a builder that assembles files may divide it, `pins` what its lock fixes.
     """
 
     name: str
@@ -48,6 +49,7 @@ class BuildRequest:
     cache_from: tuple[str, ...] = ()
     cache_to: tuple[str, ...] = ()
     prefix: Prefix | None = None
+    pins: Pins | None = field(default=None, repr=False)
 
     def for_prefix(self) -> BuildRequest:
         """The request for the part that must run alone."""

@@ -13,6 +13,7 @@ from imagebuilder.builders.events import Finished
 from imagebuilder.builders.events import Warning as BuildWarning
 from imagebuilder.cli import options
 from imagebuilder.cli.document import print_document, require_folder, require_writable, write_document
+from imagebuilder.cli.locks import with_locks
 from imagebuilder.cli.progress import VIEWS, View, make_view, parts_of
 from imagebuilder.cli.specs import Found, find_images, image_name, is_plain, published_at
 from imagebuilder.config import Config, load
@@ -26,17 +27,6 @@ if TYPE_CHECKING:
     from imagebuilder.engine import Result
     from imagebuilder.outputs.output import Output
     from imagebuilder.spec.image import Image
-
-
-def _rules(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """KEY=RULE, as a mapping; the vault judges the rules."""
-    rules = {}
-    for value in values:
-        key, _, rule = value.partition("=")
-        if not key or not rule:
-            raise click.BadParameter("write KEY=env:VARIABLE, KEY=file:PATH or KEY=command:WORDS", param=param)
-        rules[key] = rule
-    return rules
 
 
 def _place(_ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, Path] | None:
@@ -54,6 +44,7 @@ def _place(_ctx: click.Context, param: click.Parameter, value: str | None) -> tu
 @options.names
 @options.registry
 @options.platform
+@options.lock
 @click.option("--push/--no-push", default=None, help="Push (the default for images with a registry), or do not.")
 @click.option("--load", "into_docker", is_flag=True, help="Load into the local Docker instead of pushing.")
 @click.option(
@@ -66,10 +57,7 @@ def _place(_ctx: click.Context, param: click.Parameter, value: str | None) -> tu
 @click.option("--force", is_flag=True, help="Build images that exist too.")
 @click.option("--no-cache", is_flag=True, help="Run every step, whatever the builder remembers.")
 @click.option("--dry-run", is_flag=True, help="Say what would be built; registries may be asked, nothing is run.")
-@click.option(
-    "--secret", "secrets", metavar="KEY=RULE", callback=_rules, multiple=True,
-    help="Where a secret's value is: KEY=env:VARIABLE, KEY=file:PATH or KEY=command:WORDS; repeatable.",
-)  # fmt: skip
+@options.secrets
 @click.option("--on-unknown", type=click.Choice(("fail", "build")), help="What to do when a registry cannot say.")
 @click.option(
     "--cache-from", metavar="CACHE", multiple=True, help="A build cache to read, as buildx takes it; repeatable."
@@ -91,6 +79,8 @@ def command(
     names: tuple[str, ...],
     registry: str | None,
     platform: tuple[str, ...],
+    locked: bool,
+    no_lock: bool,
     push: bool | None,
     into_docker: bool,
     output: tuple[str, Path] | None,
@@ -121,6 +111,7 @@ def command(
     }  # fmt: skip
     config = load(flags=flags)
     found = find_images(specs, names)
+    config = with_locks(config, found, locked=locked, no_lock=no_lock)
     images = published_at(found, registry, platform)
 
     from imagebuilder.api import local_output, run_build

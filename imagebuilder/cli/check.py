@@ -9,6 +9,7 @@ import click
 
 from imagebuilder.cli import options
 from imagebuilder.cli.document import print_document
+from imagebuilder.cli.locks import warn_of_stale, with_locks
 from imagebuilder.cli.specs import find_images, is_spec, published_at
 from imagebuilder.config import Config, load
 from imagebuilder.registry import Absent, Client, Present, Unknown, Verdict, check_many
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from imagebuilder.identity.identified import Identified
+    from imagebuilder.spec.image import Image
 
 _ABSENT, _UNKNOWN = 1, 3
 
@@ -33,6 +35,7 @@ class _Row(NamedTuple):
 @options.names
 @options.registry
 @options.platform
+@options.lock
 @click.option("--deep", is_flag=True, help="Ask for every platform's manifest too, not for the index alone.")
 @options.as_json
 def command(
@@ -41,6 +44,8 @@ def command(
     names: tuple[str, ...],
     registry: str | None,
     platform: tuple[str, ...],
+    locked: bool,
+    no_lock: bool,
     deep: bool,
     as_json: bool,
 ) -> int:
@@ -48,8 +53,10 @@ def command(
 
     Exits with 0 when all are, 1 when some are not, 3 when some could not be asked for.
     """
-    config = load(flags={"registry": registry})
-    rows = _rows(config, targets, names=names, registry=registry, platform=platform, deep=deep)
+    found = find_images(specs, names) if (specs := [Path(target) for target in targets if is_spec(target)]) else []
+    config = with_locks(load(flags={"registry": registry}), found, locked=locked, no_lock=no_lock)
+    images = published_at(found, registry, platform)
+    rows = _rows(config, targets, images, platform=platform, deep=deep)
     if as_json:
         print_document([_document(row) for row in rows])
     else:
@@ -62,14 +69,14 @@ def command(
 def _rows(
     config: Config,
     targets: Sequence[str],
+    images: Sequence[tuple[str, Image]],
     *,
-    names: Sequence[str],
-    registry: str | None,
     platform: Sequence[str],
     deep: bool,
 ) -> list[_Row]:
-    specs = [Path(target) for target in targets if is_spec(target)]
-    found = iter(_identify(config, specs, names, registry, platform) if specs else ())
+    items = config.make_resolver().identify(images) if images else []
+    warn_of_stale(items)
+    found = iter(items)
     wanted = tuple(sorted({Platform.parse(part) for text in platform for part in text.split(",")}))
     # In the order in which they were named; the images of all files stand where the first file does.
     asked: list[Identified | Reference] = []
@@ -96,12 +103,6 @@ def _ask(
         (item, wanted) if isinstance(item, Reference) else (item.reference, item.image.platforms) for item in items
     ]
     return check_many(client, questions, deep=deep)
-
-
-def _identify(
-    config: Config, specs: Sequence[Path], names: Sequence[str], registry: str | None, platform: Sequence[str]
-) -> list[Identified]:
-    return config.make_resolver().identify(published_at(find_images(specs, names), registry, platform))
 
 
 def _is_remote(item: Identified) -> bool:

@@ -15,6 +15,7 @@ _COMMANDS = {
     "rebase": "Put an assembled image on a newer base, without building it.",
     "warm": "Make several registries hold all of a spec's images.",
     "attach": "Attach a file to an image in its registry, such as an SBOM.",
+    "lock": "Pin the bases and packages of a spec's images beside it.",
     "identify": "Print the identifiers of a spec's images.",
     "render": "Print the Dockerfile of an image, or write its build context.",
     "plan": "Say who makes each layer of an image, and why.",

@@ -8,6 +8,7 @@ import click
 
 from imagebuilder.cli import options
 from imagebuilder.cli.document import print_document
+from imagebuilder.cli.locks import warn_of_stale, with_locks
 from imagebuilder.cli.specs import find_images, image_name, published_at
 from imagebuilder.config import load
 from imagebuilder.identity.labels import record
@@ -24,14 +25,24 @@ if TYPE_CHECKING:
 @options.names
 @options.registry
 @options.platform
+@options.lock
 @options.as_json
 def command(
-    specs: tuple[Path, ...], names: tuple[str, ...], registry: str | None, platform: tuple[str, ...], as_json: bool
+    *,
+    specs: tuple[Path, ...],
+    names: tuple[str, ...],
+    registry: str | None,
+    platform: tuple[str, ...],
+    locked: bool,
+    no_lock: bool,
+    as_json: bool,
 ) -> int:
     """Print the identifier and the uri of each image in SPEC; no registry is asked."""
     config = load(flags={"registry": registry})
-    images = published_at(find_images(specs, names), registry, platform)
-    items = config.make_resolver().identify(images)
+    found = find_images(specs, names)
+    config = with_locks(config, found, locked=locked, no_lock=no_lock)
+    items = config.make_resolver().identify(published_at(found, registry, platform))
+    warn_of_stale(items)
     if as_json:
         print_document({"images": [_document(item) for item in items]})
         return 0
@@ -51,6 +62,7 @@ def _document(item: Identified) -> dict[str, object]:
         "identifier": item.identity.identifier,
         "uri": item.uri,
         "epoch": item.identity.epoch,
+        "lock": item.identity.lock,
         "platforms": [str(platform) for platform in item.image.platforms],
         "layers": [
             {"title": title, "kind": kind, "digest": digest}

@@ -79,6 +79,33 @@ def platform(function: F) -> F:
     )(function)
 
 
+def lock(function: F) -> F:
+    """Whether a lock must hold, or is left aside."""
+    function = click.option(
+        "--locked", is_flag=True, help="Fail when an image is not in its lock, or the lock is stale; say what moved."
+    )(function)
+    return click.option("--no-lock", is_flag=True, help="Leave imagebuilder.lock aside.")(function)
+
+
+def secrets(function: F) -> F:
+    """Where values of secrets are."""
+    return click.option(
+        "--secret", "secrets", metavar="KEY=RULE", callback=_rules, multiple=True,
+        help="Where a secret's value is: KEY=env:VARIABLE, KEY=file:PATH or KEY=command:WORDS; repeatable.",
+    )(function)  # fmt: skip
+
+
+def _rules(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """KEY=RULE, as a mapping; the vault judges the rules."""
+    rules = {}
+    for value in values:
+        key, _, rule = value.partition("=")
+        if not key or not rule:
+            raise click.BadParameter("write KEY=env:VARIABLE, KEY=file:PATH or KEY=command:WORDS", param=param)
+        rules[key] = rule
+    return rules
+
+
 def as_json(function: F) -> F:
     """One JSON document on standard output."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document, and nothing else.")(function)

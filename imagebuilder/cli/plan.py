@@ -8,6 +8,7 @@ import click
 
 from imagebuilder.cli import options, units
 from imagebuilder.cli.document import print_document
+from imagebuilder.cli.locks import warn_of_stale, with_locks
 from imagebuilder.cli.specs import find_images, image_name, published_at
 from imagebuilder.config import load
 from imagebuilder.plan.ops import DockerfilePlan
@@ -28,18 +29,28 @@ BUILDKIT = "BuildKit"
 @options.names
 @options.registry
 @options.platform
+@options.lock
 @options.as_json
 def command(
-    specs: tuple[Path, ...], names: tuple[str, ...], registry: str | None, platform: tuple[str, ...], as_json: bool
+    *,
+    specs: tuple[Path, ...],
+    names: tuple[str, ...],
+    registry: str | None,
+    platform: tuple[str, ...],
+    locked: bool,
+    no_lock: bool,
+    as_json: bool,
 ) -> int:
     """Say for each layer of SPEC's images whether it is assembled from files or must run, and why.
 
     Nothing is built, pushed or made; a base's registry is asked only where the base's user must be known.
     """
-    config = load(flags={"registry": registry})
+    found = find_images(specs, names)
+    config = with_locks(load(flags={"registry": registry}), found, locked=locked, no_lock=no_lock)
     with config.make_client() as client:
         engine = config.make_engine(client)
-        items = engine.resolver.identify(published_at(find_images(specs, names), registry, platform))
+        items = engine.resolver.identify(published_at(found, registry, platform))
+        warn_of_stale(items)
         documents = [_document(item, engine.plan(item), config.builder) for item in items if not item.is_plain_base]
     if as_json:
         print_document({"images": documents})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imagebuilder.cli import options
+from imagebuilder.cli.locks import warn_of_stale, with_locks
 from imagebuilder.cli.specs import find_images, published_at
 from imagebuilder.config import Config, load
 from imagebuilder.errors import ConfigError, SpecError
@@ -31,20 +32,30 @@ _MARK = "Written by `imagebuild render`, which writes this folder anew.\n"
 @options.specs()
 @options.names
 @options.platform
+@options.lock
 @click.option(
     "--output",
     metavar="DIR",
     type=click.Path(path_type=Path),
     help="Write Dockerfile and context; a folder for each of several.",
 )
-def command(specs: tuple[Path, ...], names: tuple[str, ...], platform: tuple[str, ...], output: Path | None) -> int:
+def command(
+    *,
+    specs: tuple[Path, ...],
+    names: tuple[str, ...],
+    platform: tuple[str, ...],
+    locked: bool,
+    no_lock: bool,
+    output: Path | None,
+) -> int:
     """Print the Dockerfile of each image in SPEC, or write folders that plain `docker build` accepts.
 
     Secrets are not needed. A registry is asked only where a base's user must be known.
     """
-    config = load()
     found = find_images(specs, names)
+    config = with_locks(load(), found, locked=locked, no_lock=no_lock)
     items = config.make_resolver().identify(published_at(found, platform=platform))
+    warn_of_stale(items)
     plans = _plans(config, items)
     if output is None:
         for item, plan in zip(items, plans, strict=True):

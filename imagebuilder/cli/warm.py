@@ -11,6 +11,7 @@ import click
 
 from imagebuilder.cli import options
 from imagebuilder.cli.document import print_document
+from imagebuilder.cli.locks import with_locks
 from imagebuilder.cli.progress import VIEWS, make_view, parts_of
 from imagebuilder.cli.specs import Found, find_images, published_at
 from imagebuilder.cli.units import short_digest, size
@@ -38,6 +39,7 @@ _COLOURS = {"present": "green", "built": "cyan", "copied": "cyan", "missing": "r
     help="Make this registry hold the images; repeatable; in place of what a deploy file says.",
 )  # fmt: skip
 @options.platform
+@options.lock
 @click.option("--builder", metavar="NAME", help="Build with auto, direct, buildkit, or on this buildx builder.")
 @click.option("--on-unknown", type=click.Choice(("fail", "build")), help="What to do when a registry cannot say.")
 @click.option("--parallel", metavar="N", type=click.IntRange(min=1), help="Build so many images at a time.")
@@ -51,6 +53,8 @@ def command(
     names: tuple[str, ...],
     registries: tuple[str, ...],
     platform: tuple[str, ...],
+    locked: bool,
+    no_lock: bool,
     builder: str | None,
     on_unknown: str | None,
     parallel: int | None,
@@ -67,7 +71,9 @@ def command(
 
     config = load(flags={"builder": builder, "on_unknown": on_unknown, "parallel": parallel})
     places = tuple(check_place(registry) for registry in registries)
-    targets = _targets(config, files, names, places, platform)
+    found = _found(files, names)
+    targets, titled = _targets(config, found, places, platform)
+    config = with_locks(config, titled, locked=locked, no_lock=no_lock)
     done = _warm(config, targets, progress)
     if as_json:
         moved = sum(row.bytes_moved for row in done)
@@ -107,27 +113,27 @@ def _warm(config: Config, targets: Sequence[Target], progress: str) -> list[Warm
 
 
 def _targets(
-    config: Config, files: Sequence[Path], names: Sequence[str], places: tuple[str, ...], platform: tuple[str, ...]
-) -> list[Target]:
+    config: Config, listed: Sequence[tuple[Found, Entry]], places: tuple[str, ...], platform: tuple[str, ...]
+) -> tuple[list[Target], list[Found]]:
     """The images of all files, each with the registries and platforms that hold for it: flags go before files."""
     from imagebuilder.deploy.warm import Target
 
-    found = [(item, places or entry.registries, platform or entry.platforms) for item, entry in _found(files, names)]
+    found = [(item, places or entry.registries, platform or entry.platforms) for item, entry in listed]
     titles = [item.title for item, _, _ in found]
-    targets = []
+    targets, titled = [], []
     for item, where, platforms in found:
         title = f"{item.file}:{item.title}" if titles.count(item.title) > 1 else item.title
+        titled.append(replace(item, title=title))
         own = item.image.registry or config.registry
         if not where and own is None:
             raise SpecError(
                 f"{title}: there is no registry to warm", hint="give --registry ghcr.io/team, once for each registry"
             )
         moved = [
-            (registry, published_at([replace(item, title=title)], registry, platforms)[0][1])
-            for registry in where or (own or "",)
+            (registry, published_at([titled[-1]], registry, platforms)[0][1]) for registry in where or (own or "",)
         ]
         targets.append(Target(title, tuple(moved)))
-    return targets
+    return targets, titled
 
 
 def _found(files: Sequence[Path], names: Sequence[str]) -> list[tuple[Found, Entry]]:

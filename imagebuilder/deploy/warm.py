@@ -108,7 +108,10 @@ class _Warming:
 
     def run(self, targets: Sequence[Target]) -> list[Warmed]:
         flat = [(target.title, image) for target in targets for _, image in target.places]
-        items = iter(self.engine.resolver.identify(flat))
+        identified = self.engine.resolver.identify(flat)
+        for title, stale in {item.title: item.stale for item in identified if item.stale}.items():
+            self.emit(BuildWarning(title, f"its lock is stale and is not used: {'; '.join(stale)}"))
+        items = iter(identified)
         groups = [[_slot(next(items), registry) for registry, _ in target.places] for target in targets]
         slots = [slot for group in groups for slot in group]
         self.check(slots)

@@ -37,6 +37,8 @@ def explain(old: Recorded, new: Recorded, old_image: Image | None = None, new_im
         lines.append(f"recipe epoch: {old.epoch} became {new.epoch}")
     if old.platforms != new.platforms:
         lines.append(f"platform: {_list(old.platforms)} became {_list(new.platforms)}")
+    if old.lock != new.lock:
+        lines.append(_lock(old.lock, new.lock))
     pair = _Pair(old, new, old_image, new_image)
     if old.parts[0] != new.parts[0]:
         lines.append(pair.changed(0, 0))
@@ -147,13 +149,18 @@ def differences(old: Value, new: Value) -> list[str]:
     return found
 
 
+def package_changes(was: tuple[str, ...], now: tuple[str, ...]) -> list[str]:
+    """What was added, removed, or is asked for otherwise, by the packages' names."""
+    return _members(_by_name(was), _by_name(now))
+
+
 def _changed(name: str, was: Any, now: Any) -> list[str]:  # noqa: PLR0911 - one per kind of field
     """What became of one field."""
     match name:
         case "variables" | "labels":
             return _by_key(dict(was), dict(now))
         case "packages":
-            return _members(_by_name(was), _by_name(now)) or ["the order of the packages changed"]
+            return package_changes(was, now) or ["the order of the packages changed"]
         case "secret_mounts":
             return _members(*({f"{item.group}/{item.key}": repr(item) for item in items} for items in (was, now)))
         case "commands" if len(was) == len(now):
@@ -214,6 +221,12 @@ def _value(value: object) -> str:
         case _:
             text = mask(json.dumps(value))
     return text if len(text) <= _LENGTH else f"{text[: _LENGTH - 2]}…{text[-1]}"
+
+
+def _lock(was: str | None, now: str | None) -> str:
+    if was is None:
+        return "lock: added"
+    return "lock: removed" if now is None else "lock: it pins other bases or packages"
 
 
 def _how(was: str | None, now: str | None) -> str:

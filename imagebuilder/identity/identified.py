@@ -10,18 +10,24 @@ from imagebuilder.spec.reference import Reference
 
 if TYPE_CHECKING:
     from imagebuilder.identity.identifier import Identity
+    from imagebuilder.lock.pins import Pins
     from imagebuilder.sources.materials import Materials
     from imagebuilder.spec.image import Image
 
 
 @dataclass(frozen=True)
 class Identified:
-    """`title` is what people call it: the variable of the spec, or the image's name."""
+    """`title` is what people call it: the variable of the spec, or the image's name.
+
+    `pins` are what its lock fixes; `stale` says what the lock has otherwise, where it is not used for that.
+    """
 
     title: str
     image: Image
     identity: Identity
     materials: Materials = field(repr=False)
+    pins: Pins | None = field(default=None, repr=False)
+    stale: tuple[str, ...] = ()
 
     @property
     def uri(self) -> str:

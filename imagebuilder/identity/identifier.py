@@ -24,15 +24,19 @@ _BYTES = 20  # 160 bits: 32 characters of base32, all of them allowed in a tag
 
 @dataclass(frozen=True)
 class Identity:
-    """The identifier, and the digest of each part it was made from: the base, then every layer."""
+    """The identifier, and the digest of each part it was made from: the base, then every layer.
+
+    `lock` is the digest of what its lock pins, None where it has none.
+    """
 
     identifier: str
     epoch: int
     parts: tuple[str, ...]
+    lock: str | None = None
 
 
-def identify(image: Image, materials: Materials, recipe: Recipe) -> Identity:
-    """Identify an image; a pure function of what the spec means, what its files hold, and the epoch.
+def identify(image: Image, materials: Materials, recipe: Recipe, lock: str | None = None) -> Identity:
+    """Identify an image; a pure function of what the spec means, what its files hold, the epoch, and its lock.
 
     Neither the name, the registry, credentials, nor where files are on this machine count.
     """
@@ -42,13 +46,13 @@ def identify(image: Image, materials: Materials, recipe: Recipe) -> Identity:
         canonical = canonical_layer(layer, workdir)
         workdir = workdir_after(canonical, workdir)
         parts.append(_digest("layer", canonical, digest))
-    text = identifier_of(recipe.epoch, map(str, image.platforms), parts)
-    return Identity(text, recipe.epoch, tuple(parts))
+    text = identifier_of(recipe.epoch, map(str, image.platforms), parts, lock)
+    return Identity(text, recipe.epoch, tuple(parts), lock)
 
 
-def identifier_of(epoch: int, platforms: Iterable[str], parts: Sequence[str]) -> str:
-    """The identifier that the digests of an image's parts make."""
-    whole = encode((_VERSION, epoch, sorted(platforms), parts))
+def identifier_of(epoch: int, platforms: Iterable[str], parts: Sequence[str], lock: str | None = None) -> str:
+    """The identifier that the digests of an image's parts, and of its lock, make."""
+    whole = encode((_VERSION, epoch, sorted(platforms), parts, *(() if lock is None else (lock,))))
     return base64.b32encode(hashlib.sha256(whole).digest()[:_BYTES]).decode().lower()
 
 

@@ -21,6 +21,7 @@ EPOCH = f"{LABEL_PREFIX}epoch"
 PLATFORMS = f"{LABEL_PREFIX}platforms"
 LAYERS = f"{LABEL_PREFIX}layers"
 FILES = f"{LABEL_PREFIX}files"
+LOCK = f"{LABEL_PREFIX}lock"
 _FILES_LIMIT = 16_384  # characters; a config blob is fetched to answer "why", and stays small
 
 
@@ -36,6 +37,7 @@ class Recorded:
     parts: tuple[tuple[str, str], ...]
     files: tuple[dict[str, str] | None, ...]
     platforms: tuple[str, ...] = ()
+    lock: str | None = None
 
 
 def record(image: Image, identity: Identity, materials: Materials) -> Recorded:
@@ -46,7 +48,8 @@ def record(image: Image, identity: Identity, materials: Materials) -> Recorded:
         for material in (materials.base, *materials.layers)
     )
     parts = tuple(zip(kinds, identity.parts, strict=True))
-    return Recorded(identity.identifier, identity.epoch, parts, found, tuple(map(str, sorted(image.platforms))))
+    platforms = tuple(map(str, sorted(image.platforms)))
+    return Recorded(identity.identifier, identity.epoch, parts, found, platforms, identity.lock)
 
 
 def to_labels(recorded: Recorded) -> tuple[tuple[str, str], ...]:
@@ -57,6 +60,7 @@ def to_labels(recorded: Recorded) -> tuple[tuple[str, str], ...]:
         PLATFORMS: ",".join(recorded.platforms),
         LAYERS: _json(recorded.parts),
         FILES: _json(_within_limit(recorded.files)),
+        **({LOCK: recorded.lock} if recorded.lock is not None else {}),
     }
     return tuple(sorted(labels.items()))
 
@@ -82,7 +86,7 @@ def from_labels(labels: Mapping[str, str]) -> Recorded | None:
         platforms = tuple(filter(None, labels[PLATFORMS].split(",")))
         if not parts:
             return None
-        return Recorded(labels[IDENTIFIER], int(labels[EPOCH]), parts, files, platforms)
+        return Recorded(labels[IDENTIFIER], int(labels[EPOCH]), parts, files, platforms, labels.get(LOCK))
     except (KeyError, ValueError, TypeError, AttributeError):
         return None
 

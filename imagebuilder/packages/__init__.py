@@ -6,6 +6,7 @@ from imagebuilder.packages.choose import choose
 from imagebuilder.packages.fetch import Fetcher
 from imagebuilder.packages.locked import LockedFile, LockedPackage, NeedsBuild, NeedsInstaller, Resolution
 from imagebuilder.packages.logins import Logins
+from imagebuilder.packages.pinning import from_pins, to_pins
 from imagebuilder.packages.resolution_cache import ResolutionCache
 from imagebuilder.packages.resolve import PythonStep, Resolver
 from imagebuilder.packages.target import PythonTarget
@@ -27,4 +28,6 @@ __all__ = [
     "Uv",
     "WheelStore",
     "choose",
+    "from_pins",
+    "to_pins",
 ]

@@ -82,8 +82,10 @@ class NeedsInstaller:
 class Resolution:
     """What all layers together install, in the order of names, after later ones replaced what earlier ones had.
 
-    `logins` are the indexes whose credentials fetching needs.
+    `logins` are the indexes whose credentials fetching needs; `brought` is what each layer brought, the first first,
+    also what was replaced.
     """
 
     packages: tuple[LockedPackage, ...]
     logins: tuple[Index, ...] = field(default=(), compare=False, repr=False)
+    brought: tuple[LockedPackage, ...] = field(default=(), compare=False, repr=False)

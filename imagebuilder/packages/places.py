@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
-    from imagebuilder.packages.toml_fields import Fields
+    from imagebuilder.sources.toml_fields import Fields
 
 
 @dataclass(frozen=True)

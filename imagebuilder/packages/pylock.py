@@ -12,7 +12,7 @@ from imagebuilder.errors import SourceError, SpecError
 from imagebuilder.packages.choose import wheel_name
 from imagebuilder.packages.locked import LockedFile, LockedPackage, SourceKind
 from imagebuilder.packages.places import Places
-from imagebuilder.packages.toml_fields import Fields
+from imagebuilder.sources.toml_fields import Fields
 from imagebuilder.sources.toml_text import dump
 from imagebuilder.spec.credential import has_credentials
 from imagebuilder.spec.script import load_toml
@@ -208,10 +208,11 @@ def _check_python(specifier: str, target: PythonTarget, where: str) -> None:
 
 def render(packages: Iterable[LockedPackage]) -> str:
     """A lock that `parse` reads back, the same text for the same packages."""
-    return dump({"lock-version": "1.0", "created-by": "imagebuilder", "packages": [_table(one) for one in packages]})
+    return dump({"lock-version": "1.0", "created-by": "imagebuilder", "packages": [to_table(one) for one in packages]})
 
 
-def _table(package: LockedPackage) -> dict[str, Any]:
+def to_table(package: LockedPackage) -> dict[str, Any]:
+    """A package as an entry of `packages`."""
     texts = {"version": package.version, "marker": package.marker, "requires-python": package.requires_python}
     table: dict[str, Any] = {"name": package.name, **{key: value for key, value in texts.items() if value}}
     subdirectory = {"subdirectory": package.subdirectory} if package.subdirectory else {}

@@ -72,7 +72,8 @@ class PythonStep:
 class Resolver:
     """Resolves for one target; `cutoff` is a date that no file may be newer than, as `--exclude-newer` takes it.
 
-    `secret_value` gives the values of the secrets that layers ask for, `temporary` is where uv works.
+    `secret_value` gives the values of the secrets that layers ask for, `temporary` is where uv works. `preferences` are
+    versions that are taken as long as nothing speaks against them.
     """
 
     target: PythonTarget
@@ -81,6 +82,30 @@ class Resolver:
     cutoff: str | None = None
     secret_value: Callable[[Secret], str] | None = None
     temporary: Path | None = None
+    preferences: Mapping[str, str] = field(default_factory=dict)
+
+    def recall(
+        self, steps: Sequence[PythonStep], pinned: Sequence[tuple[int, LockedPackage]]
+    ) -> Resolution | NeedsInstaller:
+        """A resolution that was made before, of packages by the number of their step from 1; nobody is asked.
+
+        Raises:
+            SourceError, SourceChangedError: a file of the user's is not there, or not the one that was pinned.
+            SecretError: a secret has no value.
+        """
+        have: dict[str, LockedPackage] = {}
+        logins: dict[Index, None] = {index: None for index in indexes_of(self.uv.site) if index.credential}
+        for number, step in enumerate(steps, start=1):
+            job = _Job(self, step, have, {})
+            material = step.material or _NOTHING
+            try:
+                job.read_secrets(step.what.options, material)
+            except UntranslatableError as error:
+                return NeedsInstaller(step.number, step.title, str(error))
+            logins |= dict.fromkeys(job.logins)
+            own = (package for at, package in pinned if at == number)
+            have |= {package.name: placed(package, material, step.number, step.title) for package in own}
+        return Resolution(tuple(have[name] for name in sorted(have)), tuple(logins))
 
     def resolve(
         self, steps: Sequence[PythonStep], installed: Mapping[str, str] | None = None
@@ -93,15 +118,18 @@ class Resolver:
             SecretError: a secret has no value.
         """
         have: dict[str, LockedPackage] = {}
+        brought: list[LockedPackage] = []
         logins: dict[Index, None] = {index: None for index in indexes_of(self.uv.site) if index.credential}
         for step in steps:
             job = _Job(self, step, have, installed or {})
             try:
-                have |= {package.name: package for package in job.packages()}
+                found = {package.name: package for package in job.packages()}
+                brought += [package for name, package in found.items() if package is not have.get(name)]
+                have |= found
             except UntranslatableError as error:
                 return NeedsInstaller(step.number, step.title, str(error))
             logins |= dict.fromkeys(job.logins)
-        return Resolution(tuple(have[name] for name in sorted(have)), tuple(logins))
+        return Resolution(tuple(have[name] for name in sorted(have)), tuple(logins), tuple(brought))
 
 
 @dataclass
@@ -117,7 +145,7 @@ class _Job:
 
     def packages(self) -> Iterator[LockedPackage]:
         what, material = self.step.what, self.step.material or _NOTHING
-        self._read_secrets(what.options, material)
+        self.read_secrets(what.options, material)
         match what:
             case PipPackages(packages):
                 found = self._compile("\n".join(packages), material, AllowedHashes())
@@ -148,7 +176,11 @@ class _Job:
         options = compile_arguments(pip_arguments(self.step.what.options))
         options += ("--python-version", self._python(), "--python-platform", target.uv_platform)
         wheels = {file.name: file for one in self.have.values() for file in one.wheels if file.location}
-        preferred = {**self.installed, **{one.name: one.version for one in self.have.values() if one.version}}
+        preferred = {
+            **self.resolver.preferences,
+            **self.installed,
+            **{one.name: one.version for one in self.have.values() if one.version},
+        }
         key = (
             "compile",
             requirements,
@@ -193,14 +225,17 @@ class _Job:
         text = _text_at(material, "pyproject.toml")
         options = compile_arguments(pip_arguments(self.step.what.options))
         options += ("--universal", "--python-version", lowest_python(text, self.resolver.target))
+        preferred = sorted(self.resolver.preferences.items())
 
         def run(folder: Path) -> tuple[LockedPackage, ...]:
             write_material(material, folder)
+            if preferred:
+                (folder / _OUT).write_text(render(LockedPackage(n, v, "index") for n, v in preferred))
             arguments = ("pip", "compile", "--no-header", *options, "--output-file", _OUT, "pyproject.toml")
             self._uv(arguments, folder, folder)
             return self._read(folder / _OUT, Places("", str(folder)))
 
-        return self._remembered(("script", *options), material, run)
+        return self._remembered(("script", *options, *map("==".join, preferred)), material, run)
 
     def _lock(self, material: Material) -> tuple[LockedPackage, ...]:
         if [word for word in compile_arguments(self.step.what.options.extra_args) if word != "--no-deps"]:
@@ -210,7 +245,7 @@ class _Job:
 
     # -- the parts of it ---------------------------------------------------------------------------------------------
 
-    def _read_secrets(self, options: PipOptions, material: Material) -> None:
+    def read_secrets(self, options: PipOptions, material: Material) -> None:
         for secret in options.secret_mounts:
             if secret.variable is None:
                 raise UntranslatableError(f"the secret {secret.key} is mounted as a file of the image")

@@ -36,11 +36,16 @@ def dump(data: Mapping[str, Any]) -> str:
     return "".join(f"{line}\n" for line in _table((), data))
 
 
+def line(key: str, value: object) -> str:
+    """One key with its value, tables in it written inline."""
+    return f"{_key(key)} = {_value(value)}"
+
+
 def _table(path: tuple[str, ...], table: Mapping[str, Any]) -> Iterator[str]:
     inner = {key: value for key, value in sorted(table.items()) if _is_table(value)}
     for key, value in sorted(table.items()):
         if key not in inner:
-            yield f"{_key(key)} = {_value(value)}"
+            yield line(key, value)
     for key, value in inner.items():
         header = ".".join(map(_key, (*path, key)))
         for item in value if isinstance(value, list) else [value]:

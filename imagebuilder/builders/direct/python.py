@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from imagebuilder.builders.direct.interpreters import compiler_for, no_bytecode
 from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.events import Progress
 from imagebuilder.builders.workspace import workspace
 from imagebuilder.cache.kinds import BYTECODE, IMAGES, LAYERS, RESOLUTIONS, WHEELS
 from imagebuilder.errors import BuildError, SpecError
 from imagebuilder.layers import (
-    Compiler,
     InstallTarget,
     Layer,
     LayerCache,
@@ -35,8 +33,9 @@ from imagebuilder.packages import (
     Uv,
     WheelStore,
     choose,
+    from_pins,
 )
-from imagebuilder.plan.ops import Exec, InstallPackages
+from imagebuilder.plan.ops import Exec, InstallPackages, Plan
 from imagebuilder.plan.secrets import secret_id
 
 if TYPE_CHECKING:
@@ -46,8 +45,9 @@ if TYPE_CHECKING:
     from imagebuilder.builders.direct.facts import BaseFacts, Interpreter
     from imagebuilder.builders.events import Emit
     from imagebuilder.builders.port import BuildRequest
+    from imagebuilder.layers import Compiler
+    from imagebuilder.lock.pins import PlatformPins
     from imagebuilder.packages import LockedFile, Resolution
-    from imagebuilder.plan.ops import Plan
     from imagebuilder.registry import RegistrySettings
     from imagebuilder.spec.platform import Platform
     from imagebuilder.spec.secret import Secret
@@ -106,7 +106,8 @@ class Environments:
         target, _ = self.install_target(facts, _prefix(plan))
         python = _python_target(facts, target, platform)
         present = facts.installed(f"{target.prefix}/{target.site_packages}")
-        resolution = self._resolve(_python_steps(plan), python, request, present, check)
+        pins = request.pins.of(platform) if request.pins else None
+        resolution = self._resolve(python_steps(plan), python, request, present, check, pins=pins)
         files = _wheels(resolution, python, present)
         check()
         if not files:
@@ -114,10 +115,9 @@ class Environments:
         budget = min(_MOST_LAYERS, (LAYER_LIMIT - room) // 2)  # as much again for bytecode
         if budget < 1:
             raise NotDirectError(f"{request.name}: the base and the steps leave no layer for packages")
-        wanted = request.site.bytecode
-        interpreter = interpreter_for(target.python) if wanted else None
-        compiler = Compiler(interpreter, BYTECODE.at(self._cache_dir)) if interpreter else None
-        warnings = (_no_bytecode(target),) if wanted and compiler is None else ()
+        compiler = compiler_for(request, target, pins, BYTECODE.at(self._cache_dir), self._environ)
+        warned = compiler is None and pins is None and request.site.bytecode
+        warnings = (no_bytecode(target.python),) if warned else ()
         work = _Stack(self._cache_dir, files, target, budget=budget, compiler=compiler, check=check)
         layers = None if request.no_cache else work.known()
         if layers is None:
@@ -126,6 +126,24 @@ class Environments:
             )
         return Installed(layers, warnings)
 
+    def resolve(
+        self, request: BuildRequest, facts: BaseFacts, platform: Platform, preferences: Mapping[str, str]
+    ) -> tuple[Resolution, PythonTarget]:
+        """What the Python layers of a request need on a base, asked anew; `preferences` are versions to stay with.
+
+        Raises:
+            NotDirectError: only an installer can tell.
+            BuildError: the requirements have no solution, or the base has no Python.
+        """
+        plan = request.plan
+        assert isinstance(plan, Plan)
+        target, _ = self.install_target(facts, _prefix(plan))
+        python = _python_target(facts, target, platform)
+        present = facts.installed(f"{target.prefix}/{target.site_packages}")
+        anew = replace(request, no_cache=True)
+        found = self._resolve(python_steps(plan), python, anew, present, lambda: None, preferences=preferences)
+        return found, python
+
     def _resolve(
         self,
         steps: list[PythonStep],
@@ -133,6 +151,9 @@ class Environments:
         request: BuildRequest,
         present: Mapping[str, str],
         check: Callable[[], None],
+        *,
+        pins: PlatformPins | None = None,
+        preferences: Mapping[str, str] | None = None,
     ) -> Resolution:
         def value(secret: Secret) -> str:
             return request.secrets[secret_id(secret)]
@@ -140,7 +161,13 @@ class Environments:
         cache = None if request.no_cache else ResolutionCache(RESOLUTIONS.at(self._cache_dir))
         uv = Uv(self._environ, request.site, check=check)
         with workspace(self._cache_dir / "work") as temporary:
-            found = Resolver(python, uv, cache, secret_value=value, temporary=temporary).resolve(steps, present)
+            resolver = Resolver(
+                python, uv, cache, secret_value=value, temporary=temporary, preferences=preferences or {}
+            )
+            if pins is None or pins.unpinned:
+                found = resolver.resolve(steps, present)
+            else:
+                found = resolver.recall(steps, from_pins(pins, f"{request.name}: its lock"))
         if isinstance(found, NeedsInstaller):
             raise NotDirectError(f"{request.name}: {found}")
         return found
@@ -258,7 +285,8 @@ def _python_target(facts: BaseFacts, target: InstallTarget, platform: Platform) 
         raise NotDirectError(error.message) from None
 
 
-def _python_steps(plan: Plan) -> list[PythonStep]:
+def python_steps(plan: Plan) -> list[PythonStep]:
+    """What a plan installs, in the order of its layers."""
     return [
         PythonStep(step.layer, op.what, op.material)
         for step in plan.steps
@@ -283,19 +311,3 @@ def _wheels(resolution: Resolution, python: PythonTarget, present: Mapping[str, 
     if missing:
         raise NotDirectError("; ".join(missing))
     return [found for found in chosen if not isinstance(found, NeedsBuild)]
-
-
-def _no_bytecode(target: InstallTarget) -> str:
-    version = ".".join(map(str, target.python))
-    return (
-        f"no Python {version} is on this machine to compile bytecode with, so the image has none: each container "
-        f"compiles what it imports when it starts, for pandas and scikit-learn about a second; uv python install "
-        f"{version} makes it faster"
-    )
-
-
-def interpreter_for(version: tuple[int, int]) -> str | None:
-    """An interpreter of a minor version on this machine, to compile bytecode with."""
-    if sys.version_info[:2] == version:
-        return sys.executable
-    return shutil.which(f"python{version[0]}.{version[1]}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from imagebuilder import Image
-from imagebuilder.builders.direct import python
+from imagebuilder.builders.direct import interpreters, python
 from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.events import Warning  # noqa: A004 - the design's event
 from imagebuilder.builders.site import Site
@@ -51,7 +51,7 @@ def test_wheels_on_a_base(bench: Any, make_wheel: Any) -> None:
 def test_without_an_interpreter_there_is_no_bytecode(
     bench: Any, make_wheel: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(python, "interpreter_for", lambda _: None)
+    monkeypatch.setattr(interpreters, "interpreter_for", lambda _: None)
     made = bench.build(Image.from_base(bench.base(DEBIAN, Env=ENV)).with_wheels(make_wheel("demo")))
     assert not [path for path in made.tree if path.endswith(".pyc")]
     (message,) = warnings(bench)

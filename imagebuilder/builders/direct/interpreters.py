@@ -1,0 +1,120 @@
+"""The Pythons of this machine that compile bytecode: any of the version, or for a locked image the exact one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from imagebuilder.errors import LockError
+from imagebuilder.layers import Compiler
+from imagebuilder.layers.writer import PINNED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from imagebuilder.builders.port import BuildRequest
+    from imagebuilder.layers import InstallTarget
+    from imagebuilder.lock.pins import PlatformPins
+
+_SECONDS: Final = 10.0
+_SAYS: Final = "import sys; print('.'.join(map(str, sys.version_info[:3])), sys.version_info[3], sep='-')"
+
+
+def compiler_for(
+    request: BuildRequest, target: InstallTarget, pins: PlatformPins | None, folder: Path, environ: Mapping[str, str]
+) -> Compiler | None:
+    """What compiles for an image, None where nothing is to be, or can be; what it makes is kept in `folder`.
+
+    What is pinned is stored, not compressed: the bytes that zlib writes are not the same on every machine.
+
+    Raises:
+        LockError: this machine lacks the version that the lock names.
+    """
+    if pins is None:
+        interpreter = interpreter_for(target.python) if request.site.bytecode else None
+        return Compiler(interpreter, folder) if interpreter else None
+    if not pins.bytecode:
+        return None
+    interpreter = exact_interpreter(pins.bytecode, environ)
+    if interpreter is None:
+        raise LockError(
+            f"{request.name}: its lock has bytecode of Python {pins.bytecode}, which is not on this machine",
+            hint=f"run uv python install {pins.bytecode}, or lock again with what this machine has",
+        )
+    return Compiler(interpreter, folder, codec=PINNED)
+
+
+def no_bytecode(python: tuple[int, int]) -> str:
+    """What it costs that no Python of a version is here."""
+    version = ".".join(map(str, python))
+    return (
+        f"no Python {version} is on this machine to compile bytecode with, so the image has none: each container "
+        f"compiles what it imports when it starts, for pandas and scikit-learn about a second; uv python install "
+        f"{version} makes it faster"
+    )
+
+
+def interpreter_for(version: tuple[int, int]) -> str | None:
+    """An interpreter of a minor version on this machine, to compile bytecode with."""
+    if sys.version_info[:2] == version:
+        return sys.executable
+    return shutil.which(f"python{version[0]}.{version[1]}")
+
+
+def exact_interpreter(version: str, environ: Mapping[str, str]) -> str | None:
+    """A Python of a full version, such as 3.11.7: this process's own, one that uv or pyenv keeps, one on the PATH."""
+    if ".".join(map(str, sys.version_info[:3])) == version:
+        return sys.executable
+    tried = set()
+    for path in (*_kept(version, environ), *_on_path(version, environ)):
+        real = path.resolve()
+        if real not in tried and version_of(path) == version:
+            return str(path)
+        tried.add(real)
+    return None
+
+
+def version_of(interpreter: str | Path) -> str | None:
+    """The full version of a released Python; None where it does not run."""
+    try:
+        done = subprocess.run(
+            [str(interpreter), "-I", "-S", "-c", _SAYS],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=_SECONDS,
+            cwd="/",
+        )
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+        return None
+    version, _, level = done.stdout.strip().partition("-")
+    return version if done.returncode == 0 and level == "final" else None
+
+
+def _kept(version: str, environ: Mapping[str, str]) -> Iterator[Path]:
+    """Where uv and pyenv keep Pythons, by their versions."""
+    home = Path(environ.get("HOME") or "/nonexistent")
+    data = Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    name = _name(version)
+    uv = Path(environ.get("UV_PYTHON_INSTALL_DIR") or data / "uv" / "python")
+    yield from sorted(uv.glob(f"cpython-{version}-*/bin/{name}"))
+    pyenv = Path(environ.get("PYENV_ROOT") or home / ".pyenv") / "versions" / version / "bin" / name
+    if pyenv.exists():
+        yield pyenv
+
+
+def _on_path(version: str, environ: Mapping[str, str]) -> Iterator[Path]:
+    folders = dict.fromkeys((environ.get("PATH") or os.defpath).split(os.pathsep))
+    for folder in filter(None, folders):
+        path = Path(folder) / _name(version)
+        if path.is_file() and os.access(path, os.X_OK):
+            yield path
+
+
+def _name(version: str) -> str:
+    return f"python{version.rpartition('.')[0]}"
