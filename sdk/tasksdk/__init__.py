@@ -10,14 +10,19 @@ __version__ = VERSION
 
 if TYPE_CHECKING:
     from imagebuilder import Image, Secret
+    from tasksdk.code_bundle import CodeBundle
     from tasksdk.context.checkpoint import Checkpoint
-    from tasksdk.context.current import ActionID, Context, ContextData, GroupData, RawDataPath, TaskContext, ctx
+    from tasksdk.context.current import ActionID, Context, ContextData, GroupData, TaskContext, ctx
     from tasksdk.context.group import group
     from tasksdk.context.report import Deck, Report
     from tasksdk.environment import Environment, TaskEnvironment
     from tasksdk.errors import IgnoreOutputs, NonRecoverableError, TaskError, TaskSdkError
     from tasksdk.interface import NativeInterface, kwtypes
+    from tasksdk.running.action import Action
+    from tasksdk.running.run import Run
+    from tasksdk.running.runner import run, with_runcontext
     from tasksdk.task.base import Task, TaskTemplate
+    from tasksdk.task.code_version import FunctionBodyPolicy
     from tasksdk.task.function import AsyncFunctionTaskTemplate, FunctionTask
     from tasksdk.task.python_task import DeckField, PythonTask
     from tasksdk.task.resolver import TaskResolverMixin, default_task_resolver
@@ -35,14 +40,19 @@ if TYPE_CHECKING:
 # Importing the SDK loads nothing; each name is loaded from its module when it is first used.
 _HOMES = {
     "imagebuilder": ("Image", "Secret"),
+    "tasksdk.code_bundle": ("CodeBundle",),
     "tasksdk.context.checkpoint": ("Checkpoint",),
-    "tasksdk.context.current": ("ActionID", "Context", "ContextData", "GroupData", "RawDataPath", "TaskContext", "ctx"),
+    "tasksdk.context.current": ("ActionID", "Context", "ContextData", "GroupData", "TaskContext", "ctx"),
     "tasksdk.context.group": ("group",),
     "tasksdk.context.report": ("Deck", "Report"),
     "tasksdk.environment": ("Environment", "TaskEnvironment"),
     "tasksdk.errors": ("IgnoreOutputs", "NonRecoverableError", "TaskError", "TaskSdkError"),
     "tasksdk.interface": ("NativeInterface", "kwtypes"),
+    "tasksdk.running.action": ("Action",),
+    "tasksdk.running.run": ("Run",),
+    "tasksdk.running.runner": ("run", "with_runcontext"),
     "tasksdk.task.base": ("Task", "TaskTemplate"),
+    "tasksdk.task.code_version": ("FunctionBodyPolicy",),
     "tasksdk.task.function": ("AsyncFunctionTaskTemplate", "FunctionTask"),
     "tasksdk.task.python_task": ("DeckField", "PythonTask"),
     "tasksdk.task.resolver": ("TaskResolverMixin", "default_task_resolver"),
@@ -59,11 +69,13 @@ _HOMES = {
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Action",
     "ActionID",
     "AsyncFunctionTaskTemplate",
     "Cache",
     "CachePolicy",
     "Checkpoint",
+    "CodeBundle",
     "Context",
     "ContextData",
     "Deck",
@@ -71,6 +83,7 @@ __all__ = [
     "Device",
     "Documentation",
     "Environment",
+    "FunctionBodyPolicy",
     "FunctionTask",
     "GroupData",
     "IgnoreOutputs",
@@ -79,11 +92,11 @@ __all__ = [
     "NonRecoverableError",
     "PodTemplate",
     "PythonTask",
-    "RawDataPath",
     "Report",
     "Resources",
     "RetryStrategy",
     "ReusePolicy",
+    "Run",
     "Secret",
     "SerializationContext",
     "SerializationSettings",
@@ -100,6 +113,8 @@ __all__ = [
     "default_task_resolver",
     "group",
     "kwtypes",
+    "run",
+    "with_runcontext",
 ]
 
 

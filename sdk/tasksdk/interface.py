@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from tasksdk.errors import TaskDefinitionError, TaskInputError, TaskOutputError
@@ -28,11 +27,6 @@ REQUIRED: Final = _Required()
 def kwtypes(**kwargs: Any) -> OrderedDict[str, Any]:
     """An ordered mapping of names to types."""
     return OrderedDict(kwargs)
-
-
-def type_engine() -> Any:
-    """The engine of types, loaded when a value is not plain."""
-    return import_module("tasksdk.types").TypeEngine
 
 
 class NativeInterface:
@@ -130,10 +124,12 @@ class NativeInterface:
         """The typed message, as a template carries it."""
         from flyteidl2.core.interface_pb2 import TypedInterface, Variable, VariableEntry, VariableMap
 
+        from tasksdk.types.engine import TypeEngine
+
         def variables(kinds: Mapping[str, Any]) -> VariableMap:
             entries = []
             for name, kind in kinds.items():
-                variable = Variable(type=type_engine().to_literal_type(kind), description=name)
+                variable = Variable(type=TypeEngine.to_literal_type(kind), description=name)
                 entries.append(VariableEntry(key=name, value=variable))
             return VariableMap(variables=entries)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 
 class Checkpoint:
@@ -17,6 +16,8 @@ class Checkpoint:
 
     def save(self, data: bytes | str) -> None:
         """Keep `data` in place of what was kept before; either wholly or not at all."""
+        from pathlib import Path
+
         target = Path(self.path)
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
@@ -25,6 +26,8 @@ class Checkpoint:
 
     def load(self) -> bytes | None:
         """What this attempt kept, else what the last one did; None when neither did."""
+        from pathlib import Path
+
         for path in (self.path, self.previous):
             if path is not None and Path(path).is_file():
                 return Path(path).read_bytes()

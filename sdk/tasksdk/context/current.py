@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tasksdk.context.checkpoint import Checkpoint
     from tasksdk.context.report import Report
     from tasksdk.task.base import Task
+    from tasksdk.types.raw_data import RawData
 
 Mode = Literal["local", "remote", "hybrid"]
 
@@ -33,25 +34,6 @@ class ActionID:
 
     def __repr__(self) -> str:
         return f"ActionID(name={self.name!r}, run_name={self.run_name!r}, attempt={self.attempt})"
-
-
-class RawDataPath:
-    """Where the files of an action go: a local folder or a URL."""
-
-    __slots__ = ("path",)
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def new(self, name: str | None = None) -> str:
-        """A path below it that nothing else has; `name` ends it."""
-        import os
-
-        unique = f"{self.path.rstrip('/')}/{os.urandom(8).hex()}"
-        return f"{unique}/{name}" if name else unique
-
-    def __repr__(self) -> str:
-        return f"RawDataPath({self.path!r})"
 
 
 class GroupData:
@@ -80,7 +62,7 @@ class TaskContext:
         "input_path",
         "mode",
         "output_path",
-        "raw_data_path",
+        "raw_data",
         "run_base_dir",
         "task_name",
         "version",
@@ -91,7 +73,7 @@ class TaskContext:
         *,
         action: ActionID,
         version: str = "",
-        raw_data_path: RawDataPath | None = None,
+        raw_data: str = "",
         input_path: str | None = None,
         output_path: str | None = None,
         run_base_dir: str = "",
@@ -106,7 +88,7 @@ class TaskContext:
     ) -> None:
         self.action = action
         self.version = version
-        self.raw_data_path = raw_data_path or RawDataPath(run_base_dir)
+        self.raw_data = raw_data or run_base_dir
         self.input_path = input_path
         self.output_path = output_path
         self.run_base_dir = run_base_dir
@@ -118,6 +100,13 @@ class TaskContext:
         self.group_data = group_data
         self._report = report
         self.data: dict[str, Any] = {} if data is None else data
+
+    @property
+    def raw_data_path(self) -> RawData:
+        """Where the files of this action go: a local folder or a URL."""
+        from tasksdk.types.raw_data import RawData
+
+        return RawData(self.raw_data)
 
     @property
     def report(self) -> Report:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tasksdk.context.current import Context
 from tasksdk.errors import TaskInputError
-from tasksdk.literals import Literals, from_map_message, map_message, to_literal, to_literal_aio, to_value, to_value_aio
+from tasksdk.literals import (
+    Literals,
+    check_size,
+    from_map_message,
+    map_message,
+    to_literal,
+    to_literal_aio,
+    to_value,
+    to_value_aio,
+)
+from tasksdk.wire import write_map
 
 if TYPE_CHECKING:
     from flyteidl2.core.literals_pb2 import LiteralMap
@@ -32,10 +42,10 @@ async def dispatch(task: Task, context: Context, literals: Literals) -> Literals
     params = task.pre_execute(context.data.task_context)
     with context.new(task_context=params):
         interface = task.native_interface
-        kwargs = await _inputs(task, interface, literals)
+        kwargs = await _inputs(task, interface, literals, params)
         value = await run_body(task, params, kwargs)
         value = task.post_execute(params, value)
-        return await _outputs(task, interface, value)
+        return await _outputs(task, interface, value, params)
 
 
 async def run_body(task: Task, params: TaskContext | None, kwargs: dict[str, Any]) -> Any:
@@ -71,7 +81,9 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("a synchronous task waited for something", "define it with async def")
 
 
-async def _inputs(task: Task, interface: NativeInterface, literals: Literals) -> dict[str, Any]:
+async def _inputs(
+    task: Task, interface: NativeInterface, literals: Literals, params: TaskContext | None
+) -> dict[str, Any]:
     surplus = literals.keys() - interface.inputs.keys()
     if surplus:
         known = ", ".join(interface.inputs) or "none"
@@ -84,16 +96,20 @@ async def _inputs(task: Task, interface: NativeInterface, literals: Literals) ->
                 raise TaskInputError(f"{task.name} needs its input {name!r}")
             values[name] = interface.defaults[name]
         elif task.is_async:
-            values[name] = await to_value_aio(literals[name], kind, where)
+            values[name] = await to_value_aio(literals[name], kind, where, params)
         else:
-            values[name] = to_value(literals[name], kind, where)
+            values[name] = to_value(literals[name], kind, where, params)
     return values
 
 
-async def _outputs(task: Task, interface: NativeInterface, value: Any) -> Literals:
+async def _outputs(task: Task, interface: NativeInterface, value: Any, params: TaskContext | None) -> Literals:
     named = interface.name_outputs(value, task.name)
     found = {}
     for name, output in named.items():
         kind, where = interface.outputs[name], f"{task.name}: output {name}"
-        found[name] = await to_literal_aio(output, kind, where) if task.is_async else to_literal(output, kind, where)
+        if task.is_async:
+            found[name] = await to_literal_aio(output, kind, where, params)
+        else:
+            found[name] = to_literal(output, kind, where, params)
+    check_size(task, write_map(found), "outputs")
     return found

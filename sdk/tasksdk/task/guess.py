@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tasksdk.interface import NativeInterface, type_engine
+from tasksdk.interface import NativeInterface
+from tasksdk.types.engine import TypeEngine
 
 if TYPE_CHECKING:
     from flyteidl2.core.interface_pb2 import TypedInterface, VariableMap
@@ -12,9 +13,8 @@ if TYPE_CHECKING:
 
 def native_interface_of(typed: TypedInterface) -> NativeInterface:
     """The native types that the typed ones most likely came from."""
-    engine = type_engine()
 
     def kinds(variables: VariableMap) -> dict[str, object]:
-        return {entry.key: engine.guess_python_type(entry.value.type) for entry in variables.variables}
+        return {entry.key: TypeEngine.guess_python_type(entry.value.type) for entry in variables.variables}
 
     return NativeInterface(kinds(typed.inputs), kinds(typed.outputs))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasksdk.errors import TaskDefinitionError, TaskNotFoundError
@@ -105,6 +104,8 @@ def _importable(module_name: str, root_dir: str | None) -> str:
         raise TaskDefinitionError(
             "a task of an interactive session cannot be found by another process", hint="put it in a file"
         )
+    from pathlib import Path
+
     path = Path(file).resolve()
     root = Path(root_dir).resolve() if root_dir is not None else path.parent
     relative = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)

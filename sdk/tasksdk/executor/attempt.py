@@ -1,0 +1,120 @@
+"""One attempt, from the inputs document to the outputs or the error document."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from tasksdk.context.checkpoint import Checkpoint
+from tasksdk.context.current import ActionID, Context, ContextData, TaskContext
+from tasksdk.errors import IgnoreOutputs
+from tasksdk.executor import place
+from tasksdk.executor.failure import Failure, failure_of
+from tasksdk.task.dispatch import dispatch, drive
+from tasksdk.wire import WireError, read_map, write_map
+
+if TYPE_CHECKING:
+    from tasksdk.executor.arguments import Arguments
+    from tasksdk.literals import Literals
+    from tasksdk.task.base import Task
+
+RUN, ACTION, ATTEMPT, MODE, VERSION = (f"TASKSDK_{name}" for name in ("RUN", "ACTION", "ATTEMPT", "MODE", "VERSION"))
+
+
+def run_attempt(arguments: Arguments) -> Failure | None:
+    """Do everything and write what came of it; the failure, where it failed."""
+    try:
+        outputs = _outputs(arguments)
+        if outputs is not None:
+            place.write(place.join(arguments.outputs, place.OUTPUTS), write_map(outputs))
+    except BaseException as error:  # noqa: BLE001 - every failure is told to the client
+        failure = failure_of(error)
+        place.write(place.join(arguments.outputs, place.ERROR), failure.document())
+        return failure
+    return None
+
+
+def _outputs(arguments: Arguments) -> Literals | None:
+    literals = _read_inputs(arguments.inputs)
+    if arguments.code_bundle is not None:
+        from tasksdk.code_bundle import CodeBundle
+
+        CodeBundle(arguments.code_bundle).install(arguments.code_destination)
+    task = load(arguments.resolver, arguments.loader_args)
+    context = _context(arguments, task)
+    inner = Context(ContextData(context, _Later(context)))
+    try:
+        with inner:
+            if not task.is_async:
+                return drive(dispatch(task, inner, literals))
+            import asyncio
+
+            return asyncio.run(dispatch(task, inner, literals))
+    except IgnoreOutputs:
+        return None
+    finally:
+        report = context.written_report
+        if task.report and report is not None:
+            place.write(place.join(arguments.outputs, place.REPORT), report.html().encode())
+
+
+def load(resolver: str, loader_args: list[str]) -> Task:
+    """The task that the resolver finds."""
+    from tasksdk.executor.resolve import find_resolver
+
+    return find_resolver(resolver).load_task(loader_args)
+
+
+def _read_inputs(uri: str) -> Literals:
+    data = place.read(uri)
+    try:
+        return read_map(data)
+    except (WireError, UnicodeDecodeError) as error:
+        from tasksdk.errors import TaskInputError
+
+        raise TaskInputError(f"the document at {uri} holds no inputs: {error}") from None
+
+
+def _context(arguments: Arguments, task: Task) -> TaskContext:
+    variables = os.environ
+    mode: Any = variables.get(MODE, "remote")
+    checkpoint = arguments.checkpoint or place.join(arguments.outputs, "checkpoint")
+    return TaskContext(
+        action=ActionID(variables.get(ACTION, "a0"), variables.get(RUN, ""), int(variables.get(ATTEMPT, "1"))),
+        version=variables.get(VERSION, ""),
+        raw_data=arguments.raw_data,
+        input_path=arguments.inputs,
+        output_path=arguments.outputs,
+        run_base_dir=os.path.dirname(arguments.outputs.rstrip("/")),  # noqa: PTH120 - it may be a URL
+        checkpoint=Checkpoint(checkpoint, arguments.previous_checkpoint),
+        code_bundle=arguments.code_bundle,
+        mode=mode,
+        task_name=task.name,
+    )
+
+
+class _Later:
+    """Becomes a controller when the task calls another: most tasks call none, and need none of what it loads."""
+
+    def __init__(self, context: TaskContext) -> None:
+        self._context = context
+        self._controller: Any = None
+
+    def _made(self) -> Any:
+        if self._controller is None:
+            from tasksdk.running.calls import RunState
+            from tasksdk.running.local_controller import LocalController
+
+            context = self._context
+            folder = f"{(context.output_path or '').rstrip('/')}/calls"
+            state = RunState(context.action.run_name, folder, context.mode, None, version=context.version)
+            self._controller = LocalController(state)
+        return self._controller
+
+    def call(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a task in this container."""
+        return self._made().call(task, args, kwargs)
+
+    async def call_aio(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a task in this container."""
+        return await self._made().call_aio(task, args, kwargs)

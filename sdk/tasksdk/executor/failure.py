@@ -1,0 +1,53 @@
+"""What went wrong, as the document that the client reads."""
+
+from __future__ import annotations
+
+from tasksdk.errors import NonRecoverableError, TaskDefinitionError, TaskError, UserInputError
+
+
+class Failure:
+    """A failure's code, its text with the user's traceback, whether another attempt may help, and whose it is."""
+
+    __slots__ = ("by_user", "code", "message", "recoverable")
+
+    def __init__(self, code: str, message: str, *, recoverable: bool, by_user: bool = True) -> None:
+        self.code = code
+        self.message = message
+        self.recoverable = recoverable
+        self.by_user = by_user
+
+    def document(self) -> bytes:
+        """A serialized `ErrorDocument`."""
+        from flyteidl2.core.execution_pb2 import ContainerError, ErrorDocument, ExecutionError
+
+        error = ContainerError(
+            code=self.code,
+            message=self.message,
+            kind=ContainerError.RECOVERABLE if self.recoverable else ContainerError.NON_RECOVERABLE,
+            origin=ExecutionError.USER if self.by_user else ExecutionError.SYSTEM,
+        )
+        return ErrorDocument(error=error).SerializeToString()
+
+
+def failure_of(error: BaseException) -> Failure:
+    """The failure that an exception is, with the traceback of the user's code alone."""
+    from tasksdk.task.traceback import user_traceback
+
+    text = user_traceback(error)
+    if isinstance(error, SystemExit):
+        text = f"{text.rstrip()}\nthe task called sys.exit({error.code!r}): a task ends by returning or by raising\n"
+        return Failure("SystemExit", text, recoverable=True)
+    final = (NonRecoverableError, UserInputError, TaskDefinitionError, ImportError, SyntaxError)
+    recoverable = not isinstance(error, final) and not (isinstance(error, TaskError) and not error.recoverable)
+    return Failure(type(error).__name__, text, recoverable=recoverable, by_user=not isinstance(error, OSError))
+
+
+def task_error(document: bytes, where: str) -> TaskError:
+    """The exception that a client raises for an error document."""
+    from flyteidl2.core.execution_pb2 import ContainerError, ErrorDocument
+
+    error = ErrorDocument.FromString(document).error
+    lines = error.message.strip().splitlines() or [error.code]
+    summary = next((line for line in reversed(lines) if line and not line[0].isspace()), lines[-1])
+    recoverable = error.kind == ContainerError.RECOVERABLE
+    return TaskError(f"{where} failed: {summary}", code=error.code, traceback=error.message, recoverable=recoverable)

@@ -1,0 +1,139 @@
+"""`tasksdk-execute`: a supervisor that outlives whatever the task does to its process, and tells it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from tasksdk.errors import TaskSdkError
+from tasksdk.executor.arguments import USAGE, Arguments, parse
+
+DONE = b"d"
+_OOM_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one task; 0 when it succeeded, 1 when it failed, 2 when the command line means nothing."""
+    given = sys.argv[1:] if argv is None else argv
+    if given[:1] in (["--help"], ["-h"]):
+        print(USAGE)  # noqa: T201 - it is asked for
+        return 0
+    try:
+        arguments = parse(given)
+    except TaskSdkError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the one message of a command line that means nothing
+        return 2
+    killed_before = _oom_kills()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        _work(arguments, writing)
+    os.close(writing)
+    return _supervise(child, reading, arguments, killed_before)
+
+
+def _work(arguments: Arguments, writing: int) -> None:
+    code = 1
+    try:
+        # Scripts are found as `python -m` finds them.
+        if "" not in sys.path and os.getcwd() not in sys.path:  # noqa: PTH109 - pathlib takes longer to import
+            sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as above
+        from tasksdk.executor.attempt import run_attempt
+
+        failure = run_attempt(arguments)
+        os.write(writing, DONE)
+        if failure is None:
+            code = 0
+        else:
+            sys.stderr.write(failure.message)
+    finally:
+        _flush()
+        # Threads and exit handlers of the task's have no say any more: the documents are written.
+        os._exit(code)
+
+
+def _supervise(child: int, reading: int, arguments: Arguments, killed_before: int) -> int:
+    ended = _Ended()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, ended.pass_on(child))
+    status = _wait_for(child)
+    told = os.read(reading, 1) == DONE if _readable(reading) else False
+    if told:
+        return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 1
+    from tasksdk.executor import place
+
+    failure = _unexpected(status, ended.signal, out_of_memory=_oom_kills() > killed_before)
+    place.write(place.join(arguments.outputs, place.ERROR), failure.document())
+    sys.stderr.write(f"{failure.message}\n")
+    return 1
+
+
+class _Ended:
+    """Remembers the signal that asked the task to end."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def pass_on(self, child: int):  # type: ignore[no-untyped-def]
+        def handler(number: int, _frame: object) -> None:
+            self.signal = number
+            try:
+                os.kill(child, number)
+            except ProcessLookupError:
+                return
+
+        return handler
+
+
+def _wait_for(child: int) -> int:
+    while True:
+        # As the first process of a container, this one inherits the orphans.
+        ended, status = os.wait()
+        if ended == child:
+            return status
+
+
+def _readable(reading: int) -> bool:
+    import select
+
+    # A process that the task left behind may hold the pipe open: what was told was told before the task ended.
+    return bool(select.select([reading], [], [], 0)[0])
+
+
+def _unexpected(status: int, asked: int | None, *, out_of_memory: bool):  # type: ignore[no-untyped-def]
+    from tasksdk.executor.failure import Failure
+
+    if not os.WIFSIGNALED(status):
+        code = os.WEXITSTATUS(status)
+        text = f"the task ended its process with exit code {code}, without returning or raising"
+        return Failure("ProcessExited", text, recoverable=True)
+    number = os.WTERMSIG(status)
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    if number == signal.SIGKILL and out_of_memory:
+        text = "the task's process was killed for its memory: it needed more than the container may have"
+        return Failure("OutOfMemory", text, recoverable=True)
+    if asked == number:
+        return Failure("Terminated", f"the task was asked to end by {name}", recoverable=True, by_user=False)
+    return Failure("Signaled", f"the task's process was ended by {name}", recoverable=True)
+
+
+def _oom_kills() -> int:
+    for path in _OOM_EVENTS:
+        try:
+            with open(path, encoding="ascii") as events:  # noqa: PTH123 - as above
+                for line in events:
+                    if line.startswith("oom_kill "):
+                        return int(line.split()[1])
+        except OSError:
+            continue
+    return 0
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue

@@ -1,0 +1,1 @@
+"""Running tasks: here, on an engine, or both."""

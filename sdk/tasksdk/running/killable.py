@@ -1,0 +1,118 @@
+"""Runs the body of a synchronous task in a child of this process, where it can be ended whatever it does."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import signal
+import sys
+import time
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from tasksdk.errors import IgnoreOutputs, TaskError, TaskTimeoutError
+from tasksdk.task.dispatch import dispatch, drive
+from tasksdk.task.traceback import user_traceback
+
+if TYPE_CHECKING:
+    from tasksdk.context.current import Context
+    from tasksdk.literals import Literals
+    from tasksdk.task.base import Task
+
+
+def run_killable(bound: float, task: Task, inner: Context, literals: Literals) -> Literals:
+    """Run the dispatch pipeline; the child and all it started are gone afterwards.
+
+    Raises whatever the task raised, where that can be sent between processes, else a `TaskError` that says it.
+    """
+    deadline = time.monotonic() + bound
+    reading, writing = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with warnings.catch_warnings():
+        # Other threads of this process do not go on in the child, which touches none of their locks.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        os.close(reading)
+        _in_child(writing, task, inner, literals)
+    os.close(writing)
+    try:
+        answer = _read(reading, deadline)
+    finally:
+        os.close(reading)
+        # The child leads a session of its own: this ends whatever it left behind, too.
+        _kill(child)
+        _, status = os.waitpid(child, 0)
+    if answer is None:
+        raise TaskTimeoutError(f"task {task.name} ran longer than {bound:g} s", code="Timeout")
+    if not answer:
+        raise TaskError(f"task {task.name} ended its process: {_end(status)}", code="ProcessEnded")
+    kind, value = pickle.loads(answer)  # noqa: S301 - written by our own child
+    if kind == "outputs":
+        outputs: Literals = value
+        return outputs
+    if kind == "error":
+        raise pickle.loads(value)  # noqa: S301 - as above
+    if kind == "ignored":
+        raise IgnoreOutputs
+    raise TaskError(f"task {task.name} failed", code=value[0], traceback=value[1])
+
+
+def _in_child(writing: int, task: Task, inner: Context, literals: Literals) -> None:
+    os.setsid()
+    try:
+        controller: Any = inner.data.controller
+        controller.after_fork()
+        with inner:
+            answer: tuple[str, Any] = ("outputs", drive(dispatch(task, inner, literals)))
+        controller.flush()
+    except IgnoreOutputs:
+        answer = ("ignored", None)
+    except BaseException as error:  # noqa: BLE001 - everything is told to the parent
+        answer = _told(error)
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        with os.fdopen(writing, "wb") as pipe:
+            pipe.write(pickle.dumps(answer))
+    finally:
+        os._exit(0)
+
+
+def _told(error: BaseException) -> tuple[str, Any]:
+    text = user_traceback(error)
+    try:
+        error.__cause__ = error.__cause__ or TaskError(f"{type(error).__name__} in a child process", traceback=text)
+        sent = pickle.dumps(error)
+        pickle.loads(sent)  # noqa: S301 - some exceptions can be written and not read
+    except Exception:  # noqa: BLE001 - whatever cannot be sent is told as text
+        return ("text", (type(error).__name__, text))
+    return ("error", sent)
+
+
+def _read(reading: int, deadline: float) -> bytes | None:
+    parts: list[bytes] = []
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([reading], [], [], left)[0]:
+            return None
+        part = os.read(reading, 1 << 16)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+
+
+def _kill(child: int) -> None:
+    for end in (os.killpg, os.kill):
+        try:
+            end(child, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def _end(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return f"signal {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"exit code {os.WEXITSTATUS(status)}"

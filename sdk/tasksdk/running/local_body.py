@@ -1,0 +1,89 @@
+"""Runs bodies in this process."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from tasksdk.context.current import Context, ContextData
+from tasksdk.errors import IgnoreOutputs, TaskTimeoutError
+from tasksdk.task.dispatch import dispatch
+
+if TYPE_CHECKING:
+    from tasksdk.context.current import Controller, TaskContext
+    from tasksdk.literals import Literals
+    from tasksdk.task.base import Task
+
+
+class LocalBody:
+    """Calls the dispatch pipeline; what a task calls goes to `controller`."""
+
+    waits = False
+
+    def __init__(self, controller: Controller) -> None:
+        self.controller = controller
+
+    async def run(self, task: Task, context: TaskContext, literals: Literals) -> Literals | None:
+        """Run the pipeline with the task's variables and secrets, bounded by its timeout."""
+        inner = Context(ContextData(context, self.controller))
+        bound = task.timeout.runtime_seconds
+        with ExitStack() as stack:
+            if task.settings.env_vars or task.settings.secrets:
+                from tasksdk.running.surroundings import surroundings
+
+                stack.enter_context(surroundings(task))
+            stack.enter_context(inner)
+            try:
+                if bound is None:
+                    return await dispatch(task, inner, literals)
+                if task.is_async:
+                    return await _cancelled_after(bound, task, inner, literals)
+                from tasksdk.running.killable import run_killable
+
+                return run_killable(bound, task, inner, literals)
+            except IgnoreOutputs:
+                return None
+            finally:
+                _keep_report(task, context)
+
+    async def wait(self, seconds: float) -> None:
+        """Sleep; a synchronous task holds its thread while it runs, and so while it waits."""
+        time.sleep(seconds)  # noqa: ASYNC251 - the body of a synchronous task: see `AsyncLocalBody`
+
+
+class AsyncLocalBody(LocalBody):
+    """The same for asynchronous tasks: waiting leaves the event loop free."""
+
+    waits = True
+
+    async def wait(self, seconds: float) -> None:
+        """Sleep on the event loop."""
+        from asyncio import sleep
+
+        await sleep(seconds)
+
+
+async def _cancelled_after(bound: float, task: Task, inner: Context, literals: Literals) -> Literals:
+    import asyncio
+
+    running = asyncio.ensure_future(dispatch(task, inner, literals))
+    try:
+        done, _ = await asyncio.wait({running}, timeout=bound)
+    except asyncio.CancelledError:
+        running.cancel()
+        raise
+    if not done:
+        running.cancel()
+        await asyncio.wait({running})
+        raise TaskTimeoutError(f"task {task.name} ran longer than {bound:g} s", code="Timeout")
+    return running.result()
+
+
+def _keep_report(task: Task, context: TaskContext) -> None:
+    report = context.written_report
+    if task.report and report is not None and context.output_path is not None:
+        os.makedirs(context.output_path, exist_ok=True)  # noqa: PTH103 - pathlib takes longer to import
+        with open(f"{context.output_path}/report.html", "w", encoding="utf-8") as page:  # noqa: PTH123 - as above
+            page.write(report.html())

@@ -1,0 +1,153 @@
+"""`run` and `with_runcontext`: where a task is run, and under which name."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Literal
+
+from tasksdk.context.current import Context, ContextData
+from tasksdk.errors import UserInputError
+from tasksdk.running.calls import RunState
+from tasksdk.running.local_controller import LocalController
+from tasksdk.running.names import check_run_name, new_run_name
+from tasksdk.running.run import Run
+from tasksdk.store.database import database
+from tasksdk.store.rows import RunRow
+from tasksdk.task.base import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from tasksdk.context.current import Mode
+    from tasksdk.engines.port import Engine
+
+_MODES = ("local", "remote", "hybrid")
+
+
+class RunMethod:
+    """`run(task, ...)`, and `run.aio(task, ...)` to await it."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def __call__(self, task: Task, /, *args: Any, **kwargs: Any) -> Run:
+        """Run a task on these inputs; a local run has ended when this returns, and raised what the task raised."""
+        return self._runner.start(task, args, kwargs)
+
+    async def aio(self, task: Task, /, *args: Any, **kwargs: Any) -> Run:
+        """The same, without holding up the event loop."""
+        return await self._runner.start_aio(task, args, kwargs)
+
+
+class Runner:
+    """Runs tasks in one mode, with one set of options."""
+
+    def __init__(
+        self,
+        mode: Mode | None = None,
+        name: str | None = None,
+        engine: str | Engine | None = None,
+        *,
+        version: str = "",
+        overwrite_cache: bool = False,
+        run_base_dir: str | None = None,
+    ) -> None:
+        if mode is not None and mode not in _MODES:
+            raise UserInputError(f"{mode!r} is not a mode", hint='write mode="local", "remote" or "hybrid"')
+        self.mode: Literal["local", "remote", "hybrid"] = mode or "local"
+        self.name = None if name is None else check_run_name(name)
+        self.engine = engine
+        self.version = version
+        self.overwrite_cache = overwrite_cache
+        self.run_base_dir = run_base_dir
+        self.run = RunMethod(self)
+
+    def start(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
+        """Start a run of the task."""
+        state = self._state(task)
+        controller = LocalController(state)
+        future: Future[Any] = Future()
+        try:
+            with Context(ContextData(None, controller)):
+                value = controller.call(task, args, kwargs)
+                future.set_result(_finish(value) if task.is_async else value)
+        finally:
+            self._end(state, task)
+        return Run(state, task, future)
+
+    async def start_aio(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
+        """Start a run of the task on this event loop."""
+        state = self._state(task)
+        controller = LocalController(state)
+        future: Future[Any] = Future()
+        try:
+            with Context(ContextData(None, controller)):
+                future.set_result(await controller.call_aio(task, args, kwargs))
+        finally:
+            self._end(state, task)
+        return Run(state, task, future)
+
+    def _state(self, task: Task) -> RunState:
+        given: object = task
+        if not isinstance(given, Task):
+            raise UserInputError(f"{task!r} is not a task", hint="decorate the function with @env.task")
+        store = database()
+        name = self.name or new_run_name()
+        folder = f"{self.run_base_dir or store.folder + '/runs'}/{name}"
+        state = RunState(name, folder, self.mode, store, version=self.version, recompute=self.overwrite_cache)
+        if self.name is not None:
+            state.recover()
+        store.put_run(RunRow(name, task.name, self.mode, "running", time.time()))
+        return state
+
+    def _end(self, state: RunState, task: Task) -> None:
+        store = state.database
+        assert store is not None
+        first = next((row for row in store.actions(state.name) if row.parent is None), None)
+        row = store.run(state.name)
+        phase = "failed" if first is None else first.phase
+        store.put_run(
+            RunRow(state.name, task.name, state.mode, phase, time.time() if row is None else row.started, time.time())
+        )
+
+
+def _finish(value: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine to its end: on an event loop of this thread, or of another where this one has one already."""
+    import asyncio
+    from contextvars import copy_context
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(value)
+    context, future = copy_context(), Future[Any]()
+
+    def work() -> None:
+        try:
+            future.set_result(context.run(asyncio.run, value))
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
+            future.set_exception(error)
+
+    threading.Thread(target=work, name="tasksdk-run").start()
+    return future.result()
+
+
+def with_runcontext(
+    mode: Mode | None = None,
+    name: str | None = None,
+    engine: str | Engine | None = None,
+    *,
+    version: str = "",
+    overwrite_cache: bool = False,
+    run_base_dir: str | None = None,
+) -> Runner:
+    """A runner with these options: `with_runcontext(mode="remote").run(task, x=1)`.
+
+    A run of the same name as an earlier one takes over what that one has finished.
+    """
+    return Runner(mode, name, engine, version=version, overwrite_cache=overwrite_cache, run_base_dir=run_base_dir)
+
+
+run = Runner().run

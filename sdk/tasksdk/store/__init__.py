@@ -1,0 +1,1 @@
+"""What outlives a process: the record of runs, and kept results."""
