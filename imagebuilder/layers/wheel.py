@@ -177,9 +177,13 @@ class WheelFile:
         own = f"{self.dist_info}/RECORD"
         self.record = {own: record.Row(own, "", b"", None)}
         self.record = record.parse(self.read(own))
+        if not self.record.keys() - self._unhashed:
+            # It vouches for nothing, as some tools leave it; uv installs such a wheel too. One that leaves out some
+            # files is another thing: they may have been put there since.
+            self.record = {name: self._row(member) for name, member in self.files.items() if name != own}
         for name in (*self.files, own):
             if name not in self.record:
-                if name.removeprefix(f"{self.dist_info}/") not in ("RECORD", *_SIGNATURES):
+                if name not in self._unhashed:
                     raise BadZipError(f"its RECORD does not list {name!r}")
                 self.record[name] = record.Row(name, "", b"", None)
         version = _field(self.read(f"{self.dist_info}/WHEEL"), "Wheel-Version")
@@ -190,8 +194,21 @@ class WheelFile:
         if normalize(name) != self.name or not same_version(version, self.version):
             raise BadZipError(f"its METADATA is of {name[:100]!r} {version[:100]!r}")
 
+    @property
+    def _unhashed(self) -> set[str]:
+        """What RECORD cannot vouch for (PEP 427, "The .dist-info directory")."""
+        return {f"{self.dist_info}/{name}" for name in ("RECORD", *_SIGNATURES)}
+
+    def _row(self, member: Member) -> record.Row:
+        if member.name in self._unhashed:
+            return record.Row(member.name, "", b"", None)
+        hasher = hashlib.sha256()
+        for _, data in splice(self._at, member):
+            hasher.update(data)
+        return record.Row(member.name, "sha256", hasher.digest(), member.size)
+
     def _check_record(self) -> None:
-        unhashed = [f"{self.dist_info}/{name}" for name in ("RECORD", *_SIGNATURES)]
+        unhashed = self._unhashed
         for path, row in self.record.items():
             member = self.files.get(path)
             if member is None:

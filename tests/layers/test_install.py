@@ -71,6 +71,23 @@ def test_everything_an_installer_makes(make_wheel: MakeWheel, store: Path) -> No
     assert rows["../../../bin/tool"][2] == str(len(found["opt/venv/bin/tool"][1]))
 
 
+@pytest.mark.parametrize("record", [b"", f"{INFO}/RECORD,,\n".encode()])
+def test_a_record_that_lists_nothing(make_wheel: MakeWheel, store: Path, record: bytes) -> None:
+    """As uv does it; what is installed has a whole one."""
+    files = {
+        "demo/__init__.py": b"x = 1\n",
+        "demo/large.bin": bytes(3_000_000),
+        "demo-1.0.data/scripts/run": b"#!python\n",
+    }
+    listed = [
+        read(store / name, assemble([WheelFile(make_wheel(files, **given))], InstallTarget(), store / name)[0])
+        for name, given in (("without", {"record": record}), ("with", {}))
+    ]
+    assert {path: content for path, (_, content) in listed[0].items()} == {
+        path: content for path, (_, content) in listed[1].items()
+    }
+
+
 def test_long_prefixes_and_spaces(make_wheel: MakeWheel, store: Path) -> None:
     path = make_wheel({f"{INFO}/entry_points.txt": b"[console_scripts]\nd = demo:x\n"})
     for prefix in ("/opt/my env", "/" + "x" * 200):
