@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from imagebuilder.builders.direct.pinning import Pinner
     from imagebuilder.builders.port import Builder
     from imagebuilder.builders.site import Site
+    from imagebuilder.builders.wheels import WheelStage
     from imagebuilder.engine import Engine
     from imagebuilder.identity.resolver import Resolver
     from imagebuilder.lock.locks import Locks
@@ -129,18 +130,22 @@ class Config:
         """The builder that `builder` names: auto, direct, buildkit, or a buildx builder for what must run."""
         from imagebuilder.builders.auto import AutoBuilder
         from imagebuilder.builders.buildkit import BuildKitBuilder
+        from imagebuilder.builders.wheels import WheelStage
 
-        buildkit = BuildKitBuilder(self.cache_dir, self.environ, None if self.builder in KINDS else self.builder)
+        named = None if self.builder in KINDS else self.builder
+        buildkit = BuildKitBuilder(self.cache_dir, self.environ, named)
         if self.builder == "buildkit":
             return buildkit
-        direct = self.make_direct(client)
-        return direct if self.builder == "direct" else AutoBuilder(direct, buildkit, client, self.cache_dir)
+        if self.builder == "direct":
+            return self.make_direct(client)
+        direct = self.make_direct(client, WheelStage(self.cache_dir, self.environ, named))
+        return AutoBuilder(direct, buildkit, client, self.cache_dir)
 
-    def make_direct(self, client: Client) -> DirectBuilder:
-        """What assembles files, and puts what it assembled on another base."""
+    def make_direct(self, client: Client, stage: WheelStage | None = None) -> DirectBuilder:
+        """What assembles files, and puts what it assembled on another base; `stage` builds wheels."""
         from imagebuilder.builders.direct.builder import DirectBuilder
 
-        return DirectBuilder(self.cache_dir, client, self.environ)
+        return DirectBuilder(self.cache_dir, client, self.environ, stage)
 
     def make_pinner(self, client: Client) -> Pinner:
         """What finds out what a lock pins."""

@@ -131,27 +131,56 @@ class BuildKitBuilder:
         cancel: threading.Event,
     ) -> bool:
         """Whether it was built; False where one platform was to be a layout and the engine writes none."""
-        redact = Redactor((*request.secrets.values(), *request.site.secret_values))
         reader = ProgressReader(request.name, numbered)
-        decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-        try:
-            with running(command.args, {**self._environ, **command.environ}) as process:
-                for data in process.errors(cancel):
-                    for event in reader.feed(decode(data)):
-                        emit(_redacted(event, redact))
-                code = process.wait()
-        except (FileNotFoundError, PermissionError):
-            raise BuilderUnavailableError(
-                f"{request.name}: building needs the `docker` command with buildx, which is not on PATH",
-                hint="install Docker's CLI and its buildx plugin; `imagebuild doctor` says what is missing",
-            ) from None
-        reader.close()
-        if code != 0:
-            if NO_LAYOUTS in reader.tail and len(request.platforms) == 1:
-                return False
-            error = build_failure(request.name, reader, request.plan.titles, code)
-            raise type(error)(redact(error.message), hint=error.hint) from None
+        code, redact = run_buildx(command, self._environ, request, reader, emit=emit, cancel=cancel)
+        if code != 0 and NO_LAYOUTS in reader.tail and len(request.platforms) == 1:
+            return False
+        raise_failure(code, request, reader, redact)
         return True
+
+
+def run_buildx(
+    command: Command,
+    environ: Mapping[str, str],
+    request: BuildRequest,
+    reader: ProgressReader,
+    *,
+    emit: Emit,
+    cancel: threading.Event,
+) -> tuple[int, Redactor]:
+    """Run buildx to its end; what it says becomes events, without secrets. Returns its exit code.
+
+    Raises:
+        BuilderUnavailableError: it is not installed.
+        KeyboardInterrupt: `cancel` was set.
+    """
+    redact = Redactor((*request.secrets.values(), *request.site.secret_values))
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    try:
+        with running(command.args, {**environ, **command.environ}) as process:
+            for data in process.errors(cancel):
+                for event in reader.feed(decode(data)):
+                    emit(_redacted(event, redact))
+            code = process.wait()
+    except (FileNotFoundError, PermissionError):
+        raise BuilderUnavailableError(
+            f"{request.name}: building needs the `docker` command with buildx, which is not on PATH",
+            hint="install Docker's CLI and its buildx plugin; `imagebuild doctor` says what is missing",
+        ) from None
+    reader.close()
+    return code, redact
+
+
+def raise_failure(code: int, request: BuildRequest, reader: ProgressReader, redact: Redactor) -> None:
+    """Turn an exit code into an error, if it is one.
+
+    Raises:
+        BuildError: a step failed.
+        BuilderUnavailableError: no BuildKit answers.
+    """
+    if code != 0:
+        error = build_failure(request.name, reader, request.plan.titles, code)
+        raise type(error)(redact(error.message), hint=error.hint) from None
 
 
 def _stops(cancel: threading.Event) -> Callable[[], None]:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imagebuilder.plan.render import CA_SECRET, SITE_SECRET
+from imagebuilder.plan.wheels import BASE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from imagebuilder.builders.port import BuildRequest
+    from imagebuilder.spec.platform import Platform
 
 # 1980-01-01, the first day a zip file can name: earlier dates break tools that pack what they find in an image.
 SOURCE_DATE_EPOCH = 315532800
@@ -66,6 +68,31 @@ def build_command(
         args += ["--cache-from", reference]
     for reference in request.cache_to:
         args += ["--cache-to", reference]
+    only_here, environ = _only_while_building(request)
+    return Command((*args, *only_here, str(context)), environ)
+
+
+def wheels_command(
+    request: BuildRequest,
+    platform: Platform,
+    *,
+    context: Path,
+    output: Path,
+    base: str | None = None,
+    builder: str | None = None,
+) -> Command:
+    """Build the wheels of `context` to the folder `output`; `base` is an OCI layout with a digest, where it is here."""
+    args = ["docker", "buildx", "build", "--file", str(context / "Dockerfile"), "--progress", "rawjson"]
+    args += ["--platform", str(platform), "--provenance=false", "--sbom=false"]
+    args += ["--output", _fields("type=local", f"dest={output}")]
+    if base is not None:
+        args += ["--build-context", f"{BASE}=oci-layout://{base}"]
+    if builder is not None:
+        args += ["--builder", builder]
+    if request.site.network is not None:
+        args += ["--network", request.site.network]
+    if request.no_cache:
+        args.append("--no-cache")
     only_here, environ = _only_while_building(request)
     return Command((*args, *only_here, str(context)), environ)
 

@@ -10,6 +10,7 @@ from imagebuilder.sources.material import Original, Text
 from imagebuilder.sources.snapshot import Snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from imagebuilder.builders.tools import Tools
@@ -34,15 +35,21 @@ def write_context(
         SourceChangedError: a file is no longer what was identified.
     """
     rendered = render(plan, site=site, ca=ca, bytecode=bytecode)
+    write_files(folder, rendered.dockerfile, plan.materials, platforms if rendered.needs_tools else (), tools)
+    return rendered
+
+
+def write_files(
+    folder: Path, dockerfile: str, materials: Mapping[str, Material], platforms: tuple[Platform, ...], tools: Tools
+) -> None:
+    """Write a Dockerfile, the folders that its steps mount, and the tools of some platforms."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, material in plan.materials.items():
+    for name, material in materials.items():
         material.write(folder / name)
         stamp(material, folder / name)
-    if rendered.needs_tools:
-        for platform in platforms:
-            tools.place_uv(platform, folder / "tools" / platform.architecture)
-    (folder / "Dockerfile").write_text(rendered.dockerfile)
-    return rendered
+    for platform in platforms:
+        tools.place_uv(platform, folder / "tools" / platform.architecture)
+    (folder / "Dockerfile").write_text(dockerfile)
 
 
 def write_dockerfile_context(plan: DockerfilePlan, folder: Path) -> tuple[Path, Path]:

@@ -14,7 +14,7 @@ from imagebuilder.builders.events import BuildEvent, Log, Progress, Step, StepSt
 from imagebuilder.builders.events import Warning as BuildWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _NUMBERED = re.compile(r"\[(?P<stage>[^\]]*?)(?P<number>\d+)/(?P<of>\d+)\] ")
 _INTERNAL = re.compile(r"\[(?:internal|auth)\]|\[(?:\S+ )?imagebuilder-tools ")
@@ -39,11 +39,17 @@ class ProgressReader:
     """Feeds on text, gives events; remembers what failed and what it wrote.
 
     `numbered` says for each numbered step of the last stage which layer it is and what it shows; without it (a
-    Dockerfile of the user's) steps are shown as BuildKit names them.
+    Dockerfile of the user's) steps are shown as BuildKit names them. `stages` says it of stages that run one step each.
     """
 
-    def __init__(self, image: str, numbered: tuple[tuple[int, str], ...] = ()) -> None:
+    def __init__(
+        self,
+        image: str,
+        numbered: tuple[tuple[int, str], ...] = (),
+        stages: Mapping[str, tuple[int, str]] | None = None,
+    ) -> None:
         self.image = image
+        self._stages = stages
         self.vertexes: dict[str, Vertex] = {}
         self.failed: Vertex | None = None
         self.tail = ""
@@ -133,6 +139,10 @@ class ProgressReader:
         if _INTERNAL.match(name) or not found:
             return None, name
         number = int(found["number"])
+        if self._stages is not None:
+            words = found["stage"].split()
+            layer, title = self._stages.get(words[-1] if words else "", (None, name))
+            return (layer, title) if name[found.end() :].startswith("RUN") else (None, name)
         if self._numbered:
             # A step that builds share has the name the first of them gave it, whose count of steps may be another;
             # the last stage, which has no name in a spec's Dockerfile, is `stage-1` or nothing, after the platform.
@@ -140,8 +150,8 @@ class ProgressReader:
             unnamed = not words or "/" in words[-1] or words[-1].startswith("stage-")
             if not unnamed or number > len(self._numbered):
                 return None, name
-            layer, title = self._numbered[number - 1]
-            return layer, f"[{words[0]}] {title}" if words and "/" in words[0] else title
+            of_step, shown = self._numbered[number - 1]
+            return of_step, f"[{words[0]}] {shown}" if words and "/" in words[0] else shown
         return 0, name[found.end() :]
 
     def _log(self, data: dict[str, object]) -> Iterator[BuildEvent]:

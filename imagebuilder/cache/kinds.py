@@ -29,6 +29,7 @@ class Kind:
 
 RESOLUTIONS: Final = Kind("resolutions", 1, "what requirements resolved to, for ten minutes")
 WHEELS: Final = Kind("wheels", 1, "wheels as they were published")
+BUILT: Final = Kind("built", 1, "which wheels were built of what has none")
 LAYERS: Final = Kind("layers", 1, "which layers wheels make")
 BYTECODE: Final = Kind("bytecode", 1, "compiled modules of wheels")
 IMAGES: Final = Kind("images", 1, "layers, configs and manifests")
@@ -40,5 +41,5 @@ SOURCES: Final = Kind("sources", 1, "digests of source files")
 TOOLS: Final = Kind("tools", 1, "uv for steps that run")
 
 KINDS: Final = (
-    RESOLUTIONS, WHEELS, LAYERS, BYTECODE, IMAGES, BASES, FACTS, PREFIXES, NORMALIZED, SOURCES, TOOLS,
+    RESOLUTIONS, WHEELS, BUILT, LAYERS, BYTECODE, IMAGES, BASES, FACTS, PREFIXES, NORMALIZED, SOURCES, TOOLS,
 )  # fmt: skip

@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from imagebuilder.sources.material import Text
+from imagebuilder.sources.requirements import logical_lines
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from imagebuilder.sources.material import Material
 
 # Options that choose what is installed and mean the same to both; True where a value follows.
 _COMPILE: Final[Mapping[str, bool]] = {
@@ -72,6 +77,7 @@ _MANNER: Final[Mapping[str, bool]] = {
 # A lock has the answers to these already.
 _RESOLVER: Final = ("--default-index", "--index", "--prerelease", "--resolution", "--fork-strategy", "--exclude-newer")
 _URLS: Final = ("--default-index", "--extra-index-url", "--find-links", "-f", "--index", "--index-url", "-i")
+_BUILD: Final = (*_URLS, "--no-index", "--index-strategy", "--exclude-newer", "--no-sources")
 _REMOTE = re.compile(r"(?:[A-Za-z0-9._-]+=)?https?://")
 REQUIRE_HASHES: Final = "--require-hashes"
 
@@ -108,6 +114,40 @@ def export_arguments(arguments: Sequence[str]) -> tuple[str, ...]:
         if name in _EXPORT:
             name = name.replace("--no-install-", "--no-emit-")  # noqa: PLW2901 - what export calls it
             found += [name, value] if value is not None else [name]
+    return tuple(found)
+
+
+def build_arguments(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Those arguments of `uv pip install` or `uv sync` that say where `uv build` finds what a backend needs.
+
+    They are ones that the others of this page understood.
+    """
+    known = {**_COMPILE, **_EXPORT, **_MANNER, **dict.fromkeys(_RESOLVER, True), REQUIRE_HASHES: False}
+    found: list[str] = []
+    for name, value in _options(arguments, known):
+        if name in _BUILD:
+            found += [name, value] if value is not None else [name]
+    return tuple(found)
+
+
+def index_lines(material: Material | None) -> tuple[str, ...]:
+    """Lines of requirements files that say where packages are."""
+    return tuple(
+        line
+        for at, piece in (material.pieces if material else ())
+        if isinstance(piece, Text) and at.endswith(".txt")
+        for _, line in logical_lines(piece.data.decode())
+        if line.partition(" ")[0] in (*_URLS, "--no-index")
+    )
+
+
+def index_arguments(material: Material | None) -> tuple[str, ...]:
+    """The same as arguments, but for places in the layer's files and what has variables in it: uv alone reads those."""
+    found: list[str] = []
+    for line in index_lines(material):
+        name, _, value = line.partition(" ")
+        if not value or (_REMOTE.match(value) and "${" not in value):
+            found += [name, value] if value else [name]
     return tuple(found)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagebuilder.errors import SourceError
 from imagebuilder.packages.arguments import REQUIRE_HASHES, UntranslatableError, compile_arguments, export_arguments
+from imagebuilder.packages.asking import IN, OUT, Asking
 from imagebuilder.packages.locked import LockedPackage, NeedsInstaller, Resolution
 from imagebuilder.packages.logins import logins_of
 from imagebuilder.packages.places import Places
@@ -27,7 +28,6 @@ from imagebuilder.packages.uv import Uv, indexes_of
 from imagebuilder.plan.pip import pip_arguments
 from imagebuilder.sources.material import Material, Text
 from imagebuilder.spec.base import ScriptBase
-from imagebuilder.spec.credential import Index, has_credentials
 from imagebuilder.spec.layers import (
     PipOptions,
     PipPackages,
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from imagebuilder.packages.target import PythonTarget
+    from imagebuilder.packages.unbuilt import CoreMetadata
+    from imagebuilder.spec.credential import Index
     from imagebuilder.spec.secret import Secret
 
-_OUT: Final = "pylock.imagebuilder.toml"
-_IN: Final = "imagebuilder-requirements.in"
 _EARLIER: Final = "earlier-wheels"
 _NOTHING: Final = Material()
 
@@ -73,7 +73,8 @@ class Resolver:
     """Resolves for one target; `cutoff` is a date that no file may be newer than, as `--exclude-newer` takes it.
 
     `secret_value` gives the values of the secrets that layers ask for, `temporary` is where uv works. `preferences` are
-    versions that are taken as long as nothing speaks against them.
+    versions that are taken as long as nothing speaks against them. `build` makes a wheel of a package that only a build
+    tells the needs of, with the credentials of some indexes.
     """
 
     target: PythonTarget
@@ -83,6 +84,7 @@ class Resolver:
     secret_value: Callable[[Secret], str] | None = None
     temporary: Path | None = None
     preferences: Mapping[str, str] = field(default_factory=dict)
+    build: Callable[[LockedPackage, Sequence[Index]], Path] | None = None
 
     def recall(
         self, steps: Sequence[PythonStep], pinned: Sequence[tuple[int, LockedPackage]]
@@ -96,7 +98,7 @@ class Resolver:
         have: dict[str, LockedPackage] = {}
         logins: dict[Index, None] = {index: None for index in indexes_of(self.uv.site) if index.credential}
         for number, step in enumerate(steps, start=1):
-            job = _Job(self, step, have, {})
+            job = _Job(self, step, have, {}, {})
             material = step.material or _NOTHING
             try:
                 job.read_secrets(step.what.options, material)
@@ -119,9 +121,10 @@ class Resolver:
         """
         have: dict[str, LockedPackage] = {}
         brought: list[LockedPackage] = []
+        known: dict[str, CoreMetadata] = {}
         logins: dict[Index, None] = {index: None for index in indexes_of(self.uv.site) if index.credential}
         for step in steps:
-            job = _Job(self, step, have, installed or {})
+            job = _Job(self, step, have, installed or {}, known)
             try:
                 found = {package.name: package for package in job.packages()}
                 brought += [package for name, package in found.items() if package is not have.get(name)]
@@ -140,8 +143,27 @@ class _Job:
     step: PythonStep
     have: Mapping[str, LockedPackage]
     installed: Mapping[str, str]
-    variables: dict[str, str] = field(default_factory=dict)
-    logins: tuple[Index, ...] = ()
+    known: dict[str, CoreMetadata]
+
+    def __post_init__(self) -> None:
+        resolver, step = self.resolver, self.step
+        self._ask = Asking(
+            resolver.uv,
+            resolver.target,
+            step.number,
+            step.title,
+            step.what.options.indexes,
+            step.material or _NOTHING,
+            self.have,
+            self.known,
+            resolver.build,
+            resolver.cutoff,
+        )
+
+    @property
+    def logins(self) -> tuple[Index, ...]:
+        """The indexes of the layer whose credentials are known."""
+        return self._ask.logins
 
     def packages(self) -> Iterator[LockedPackage]:
         what, material = self.step.what, self.step.material or _NOTHING
@@ -193,16 +215,16 @@ class _Job:
 
         def run(folder: Path) -> tuple[LockedPackage, ...]:
             write_material(material, folder)
-            (folder / _IN).write_text(f"{requirements}\n")
-            (folder / _OUT).write_text(render(LockedPackage(n, v, "index") for n, v in sorted(preferred.items())))
+            (folder / IN).write_text(f"{requirements}\n")
+            (folder / OUT).write_text(render(LockedPackage(n, v, "index") for n, v in sorted(preferred.items())))
             links: tuple[str, ...] = ()
             if wheels:
                 (folder / _EARLIER).mkdir()
                 for file in wheels.values():
                     (folder / _EARLIER / file.name).symlink_to(file.location or "")
                 links = ("--find-links", f"./{_EARLIER}")
-            self._uv(("pip", "compile", "--no-header", *options, *links, "--output-file", _OUT, _IN), folder)
-            found = self._read(folder / _OUT, Places("", str(folder)))
+            self._ask.run(("pip", "compile", "--no-header", *options, *links, "--output-file", OUT, IN), folder)
+            found = self._ask.read(folder / OUT, Places("", str(folder)))
             return tuple(hashes.keep(package, self.step.title) for package in found)
 
         return tuple(map(self._as_before, self._remembered(key, material, run)))
@@ -215,8 +237,8 @@ class _Job:
         def run(folder: Path) -> tuple[LockedPackage, ...]:
             write_material(material, folder, folders=False)
             entry = folder / material.entry
-            self._uv(("export", "--frozen", "--no-header", *options, "--output-file", _OUT), folder, entry)
-            return self._read(entry / _OUT, Places(material.entry, str(folder)))
+            self._ask.run(("export", "--frozen", "--no-header", *options, "--output-file", OUT), folder, entry)
+            return self._ask.read(entry / OUT, Places(material.entry, str(folder)))
 
         return self._remembered(("export", *options), material, run, forever=True)
 
@@ -230,10 +252,10 @@ class _Job:
         def run(folder: Path) -> tuple[LockedPackage, ...]:
             write_material(material, folder)
             if preferred:
-                (folder / _OUT).write_text(render(LockedPackage(n, v, "index") for n, v in preferred))
-            arguments = ("pip", "compile", "--no-header", *options, "--output-file", _OUT, "pyproject.toml")
-            self._uv(arguments, folder, folder)
-            return self._read(folder / _OUT, Places("", str(folder)))
+                (folder / OUT).write_text(render(LockedPackage(n, v, "index") for n, v in preferred))
+            arguments = ("pip", "compile", "--no-header", *options, "--output-file", OUT, "pyproject.toml")
+            self._ask.run(arguments, folder, folder)
+            return self._ask.read(folder / OUT, Places("", str(folder)))
 
         return self._remembered(("script", *options, *map("==".join, preferred)), material, run)
 
@@ -250,8 +272,8 @@ class _Job:
             if secret.variable is None:
                 raise UntranslatableError(f"the secret {secret.key} is mounted as a file of the image")
             if self.resolver.secret_value is not None:
-                self.variables[secret.variable] = self.resolver.secret_value(secret)
-        self.logins = tuple(logins_of(options, material, self.variables))
+                self._ask.variables[secret.variable] = self.resolver.secret_value(secret)
+        self._ask.logins = tuple(logins_of(options, material, self._ask.variables))
 
     def _python(self) -> str:
         return ".".join(map(str, self.resolver.target.version))
@@ -276,36 +298,6 @@ class _Job:
         if resolver.cache:
             resolver.cache.put(digest, render(found))
         return found
-
-    def _uv(self, arguments: tuple[str, ...], folder: Path, project: Path | None = None) -> None:
-        variables = dict(self.variables)
-        if self.resolver.cutoff and "--exclude-newer" not in arguments:
-            variables["UV_EXCLUDE_NEWER"] = self.resolver.cutoff
-        words = ("--quiet", "--format", "pylock.toml")
-        failure = self.resolver.uv.run(
-            (*arguments, *words),
-            project or folder,
-            stage=folder,
-            config=project is not None,
-            indexes=self.step.what.options.indexes,
-            variables=variables,
-        )
-        if failure is None:
-            return
-        for name, package in self.have.items():
-            if package.source != "index" and name in failure.text:
-                raise UntranslatableError(f"it needs {name}, which an earlier layer brings from elsewhere")
-        raise failure.error(self.step.title)
-
-    def _read(self, path: Path, places: Places) -> tuple[LockedPackage, ...]:
-        text = path.read_text(encoding="utf-8")
-        if has_credentials(text):
-            raise UntranslatableError("the URL of one of its packages has credentials in it")
-        try:
-            lock = parse(text, "the resolution", places)
-        except SourceError as error:
-            raise UntranslatableError(error.message) from None
-        return select(lock, self.resolver.target, self.step.title)
 
     def _as_before(self, package: LockedPackage) -> LockedPackage:
         """What an earlier layer brought from elsewhere stays as it is, and is never taken from an index instead.

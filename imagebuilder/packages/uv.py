@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import quote
 
 from imagebuilder.errors import BuildError, MissingDependencyError
+from imagebuilder.packages.no_build import refusing_interpreter
 from imagebuilder.plan.secrets import index_name
 from imagebuilder.spec.credential import mask
 
@@ -31,6 +32,7 @@ _KEPT: Final = (
 )
 _DROPPED: Final = re.compile(r"(?:UV|PIP|PYTHON|CONDA)_|PYTHON[A-Z]|VIRTUAL_ENV\Z")
 _SHOWN_LINES: Final = 20
+_NONE: Final = ".none"
 _LOOK: Final = 0.2  # seconds
 _SHORTEST: Final = 4  # a shorter value would blank out half of a message
 
@@ -75,7 +77,8 @@ class UvFailure:
 class Uv:
     """The uv of this machine; `environ` is this process's environment, of which it sees a part.
 
-    `check` is called while uv works, to raise where nobody wants its answer any more; uv is killed then.
+    `check` is called while uv works, to raise where nobody wants its answer any more; uv is killed then. What must be
+    built to be resolved is not: see `no_build`; `tools` is where its interpreter stays, so that uv remembers it.
     """
 
     environ: Mapping[str, str] = field(repr=False)
@@ -83,6 +86,7 @@ class Uv:
     command: tuple[str, ...] = ()
     seconds: float = 600.0
     check: Callable[[], None] = field(default=lambda: None, repr=False)
+    tools: Path | None = None
 
     def run(
         self,
@@ -102,6 +106,11 @@ class Uv:
             MissingDependencyError: it is not installed.
         """
         own = self._environment(folder, indexes, variables or {}, config=config)
+        if arguments[0] == "pip":
+            # As an argument: uv does not look at UV_PYTHON where it is told a version. What a build would need is not
+            # looked for either.
+            python = str(refusing_interpreter(self.tools or folder / _NONE))
+            arguments = (*arguments, "--python", python, "--no-build-isolation")
         try:
             code, errors = self._finished([*(self.command or (_own_uv(),)), *arguments], folder, own)
         except TimeoutError:
@@ -151,7 +160,7 @@ class Uv:
         path = os.pathsep.join(filter(None, (own.get("PATH"), os.path.dirname(sys.executable))))  # noqa: PTH120
         own |= {"PATH": path, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
         # A step in an image sees no settings of this machine's user.
-        own |= {"XDG_CONFIG_HOME": str(folder / ".none"), "XDG_CONFIG_DIRS": str(folder / ".none")}
+        own |= {"XDG_CONFIG_HOME": str(folder / _NONE), "XDG_CONFIG_DIRS": str(folder / _NONE)}
         if not config:
             own["UV_NO_CONFIG"] = "1"
         if self.site.ca_bundle:

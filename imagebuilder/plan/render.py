@@ -116,7 +116,7 @@ class _Renderer:
         match op:
             case Exec():
                 yield from self.switch_user(op.user or "root")
-                yield self.run(op)
+                yield run_instruction(op, site=self.site, ca=self.ca, bytecode=self.bytecode)
             case Copy(files, entry, dst, owner, link):
                 flags = [*(["--link"] if link else []), *([f"--chown={owner}"] if owner else [])]
                 source = only_source(f"{files}/{entry}")
@@ -147,39 +147,41 @@ class _Renderer:
         if self.runtime_user is not None:
             yield from self.switch_user(self.runtime_user)
 
-    def run(self, op: Exec) -> str:
-        mounts: list[tuple[tuple[str, str | None], ...]] = []
-        if op.tools:
-            mounts.append((("type", "bind"), ("from", TOOLS_STAGE), ("target", TOOLS_DIR)))
-        if op.files is not None:
-            mounts.append((("type", "bind"), ("source", op.files), ("target", FILES_DIR), ("rw", None)))
-        if op.cache is not None:
-            sharing = (("sharing", "locked"),) if op.cache == "apt" else ()
-            mounts.append((("type", "cache"), ("id", f"imagebuilder-{op.cache}"), ("target", CACHE_DIR), *sharing))
-        for mounted in op.secrets:
-            options = (("type", "secret"), ("id", mounted.id), ("target", mounted.target), ("mode", "0444"))
-            mounts.append((*options, ("required", "true")))
-        # What a site adds is not part of the image: a build without it is as good, where it can reach the network.
-        site = ((self.site, SITE_SECRET, SITE_FILE), (self.ca, CA_SECRET, CA_FILE))
-        for wanted, name, target in site:
-            if wanted and op.network:
-                mounts.append((("type", "secret"), ("id", name), ("target", target), ("mode", "0444")))
-        script = render_template(
-            "steps/entry.sh.j2",
-            body=render_template(
-                op.template,
-                tools=TOOLS_DIR,
-                files=op.files and FILES_DIR,
-                cache=CACHE_DIR,
-                bytecode=self.bytecode,
-                **dict(op.values),
-            ),
-            secrets=op.secrets,
-            site=SITE_FILE if self.site and op.network else None,
-        )
-        delimiter, body = heredoc(script)
-        flags = "".join(f"--mount={mount(options)} \\\n    " for options in mounts)
-        return f"RUN {flags}<<'{delimiter}'\n{body}{delimiter}"
+
+def run_instruction(op: Exec, *, site: bool, ca: bool, bytecode: bool = True) -> str:
+    """A step that runs, with what is mounted for it; the settings are as in `render`."""
+    mounts: list[tuple[tuple[str, str | None], ...]] = []
+    if op.tools:
+        mounts.append((("type", "bind"), ("from", TOOLS_STAGE), ("target", TOOLS_DIR)))
+    if op.files is not None:
+        mounts.append((("type", "bind"), ("source", op.files), ("target", FILES_DIR), ("rw", None)))
+    if op.cache is not None:
+        sharing = (("sharing", "locked"),) if op.cache == "apt" else ()
+        mounts.append((("type", "cache"), ("id", f"imagebuilder-{op.cache}"), ("target", CACHE_DIR), *sharing))
+    for mounted in op.secrets:
+        options = (("type", "secret"), ("id", mounted.id), ("target", mounted.target), ("mode", "0444"))
+        mounts.append((*options, ("required", "true")))
+    # What a site adds is not part of the image: a build without it is as good, where it can reach the network.
+    added = ((site, SITE_SECRET, SITE_FILE), (ca, CA_SECRET, CA_FILE))
+    for wanted, name, target in added:
+        if wanted and op.network:
+            mounts.append((("type", "secret"), ("id", name), ("target", target), ("mode", "0444")))
+    script = render_template(
+        "steps/entry.sh.j2",
+        body=render_template(
+            op.template,
+            tools=TOOLS_DIR,
+            files=op.files and FILES_DIR,
+            cache=CACHE_DIR,
+            bytecode=bytecode,
+            **dict(op.values),
+        ),
+        secrets=op.secrets,
+        site=SITE_FILE if site and op.network else None,
+    )
+    delimiter, body = heredoc(script)
+    flags = "".join(f"--mount={mount(options)} \\\n    " for options in mounts)
+    return f"RUN {flags}<<'{delimiter}'\n{body}{delimiter}"
 
 
 def _comment(text: str) -> str:

@@ -118,15 +118,6 @@ def test_the_same_digest_from_two_machines(forge: Forge, code: Path, tmp_path: P
     assert len(digests) == 1
 
 
-def test_a_package_without_a_wheel_goes_to_buildkit(forge: Forge) -> None:
-    image = Image.from_debian_base("3.11", name=forge.name("sdist"), registry=forge.registry)
-    auto = on(forge, "auto")
-    uri = auto.build_one(image.with_pip_packages("docopt==0.6.2")).uri
-    (message,) = warnings(auto)
-    assert message.startswith("all of it is built by BuildKit: docopt 0.6.2: it has no wheel for Python 3.11")
-    assert forge.sh(uri, "python -c 'import docopt; print(docopt.__version__)'") == "0.6.2\n"
-
-
 def test_a_base_elsewhere_is_streamed(forge: Forge, code: Path) -> None:
     """To a registry that has nothing of the base."""
     other = forge.environ.get("IMAGEBUILDER_TEST_REGISTRY_2")

@@ -159,7 +159,7 @@ def test_a_script_is_locked_as_uv_locks_it(tmp_path: Path, venv: Path) -> None:
 def test_sources_alone_are_to_be_built_and_repositories_too() -> None:
     at = target()
     # A version without wheels is taken, and not some old one that has them.
-    found = resolve(at, *pip(PipPackages(("docopt==0.6.2", "psycopg2"))))
+    found = resolve(at, *pip(PipPackages(("psycopg2",))))
     for package in found.packages:
         chosen = choose(package, at)
         assert isinstance(chosen, NeedsBuild)

@@ -34,15 +34,23 @@ _READERS = 4  # layers read at the same time: more share what the network and th
 
 @dataclass(frozen=True)
 class Base:
-    """`name` is for people; `store` has the manifest's blobs, here or at a registry."""
+    """`name` is for people; `store` has the manifest's blobs, here or at a registry, there under `reference`."""
 
     name: str
     manifest: Manifest
     config: Mapping[str, Any] = field(repr=False)
     store: ContentStore = field(repr=False)
+    reference: Reference | None = None
 
     @classmethod
-    def of(cls, name: str, manifest: Manifest, store: ContentStore, content: bytes | None = None) -> Base:
+    def of(
+        cls,
+        name: str,
+        manifest: Manifest,
+        store: ContentStore,
+        content: bytes | None = None,
+        reference: Reference | None = None,
+    ) -> Base:
         """Read the config of a manifest; `content` is the config's, where it is at hand.
 
         Raises:
@@ -59,7 +67,7 @@ class Base:
             raise RegistryError(f"the config of {name} is not JSON: {error}") from None
         if not isinstance(config, dict):
             raise RegistryError(f"the config of {name} is no config")
-        return cls(name, manifest, config, store)
+        return cls(name, manifest, config, store, reference)
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -145,12 +153,12 @@ class Bases:
         store = RemoteStore(self._client, reference, manifest)
         config = manifest.config
         if config is None:
-            return Base.of(reference.familiar, manifest, store)
+            return Base.of(reference.familiar, manifest, store, reference=reference)
         content = self._documents.recall(config.digest)
         if content is None:
             content = self._client.blob(reference, config)
             self._documents.remember(config.digest, content)
-        return Base.of(reference.familiar, manifest, store, content)
+        return Base.of(reference.familiar, manifest, store, content, reference)
 
 
 def _no_platform(reference: Reference, platform: Platform, has: str) -> BuildError:

@@ -12,6 +12,7 @@ from imagebuilder.builders.direct.facts import FactsMemory
 from imagebuilder.builders.direct.python import Environments
 from imagebuilder.builders.direct.rebase import Standing, Swap, rebase
 from imagebuilder.builders.direct.refusal import NotDirectError
+from imagebuilder.builders.direct.sdists import Sdists
 from imagebuilder.builders.direct.work import Tools, Work
 from imagebuilder.builders.events import Step
 from imagebuilder.builders.port import Built
@@ -28,15 +29,24 @@ if TYPE_CHECKING:
 
     from imagebuilder.builders.events import Emit
     from imagebuilder.builders.port import BuildRequest
+    from imagebuilder.builders.wheels import WheelStage
     from imagebuilder.registry import Client, Descriptor
+    from imagebuilder.spec.platform import Platform
 
 _INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 class DirectBuilder:
-    """Assembles images; what it reads, fetches and makes is kept under `cache_dir` by digest."""
+    """Assembles images; what it reads, fetches and makes is kept under `cache_dir` by digest.
 
-    def __init__(self, cache_dir: Path, client: Client, environ: Mapping[str, str]) -> None:
+    `stage` builds wheels where packages have none; without it nothing is run anywhere.
+    """
+
+    def __init__(
+        self, cache_dir: Path, client: Client, environ: Mapping[str, str], stage: WheelStage | None = None
+    ) -> None:
+        self._settings = client.settings
+        self._stage = stage
         self._cache_dir = cache_dir
         self._store = OCILayout(IMAGES.at(cache_dir))
         self._bases = Bases(client, FactsMemory(FACTS.at(cache_dir)), BaseMemory(BASES.at(cache_dir)))
@@ -90,7 +100,15 @@ class DirectBuilder:
         self, bases: Sequence[Base], plan: Plan, request: BuildRequest, emit: Emit, cancel: threading.Event
     ) -> Built:
         """As `build`, with a plan's steps, or the last of them, put on given bases, one for each platform."""
-        tools = Tools(self._store, self._environments, emit, _interrupts(cancel))
+
+        def sdists(base: Base, plan: Plan, platform: Platform) -> Sdists | None:
+            if self._stage is None:
+                return None
+            return Sdists(
+                self._cache_dir, self._settings, self._stage, base, plan, request, platform, emit=emit, cancel=cancel
+            )
+
+        tools = Tools(self._store, self._environments, emit, _interrupts(cancel), sdists)
         roots = []
         with in_use(self._cache_dir):
             for platform, base in zip(request.platforms, bases, strict=True):

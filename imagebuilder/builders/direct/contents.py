@@ -70,6 +70,7 @@ class Made:
             room=len(self._base.manifest.layers) + len(self._plan.steps) + 1,
             emit=tools.emit,
             check=tools.check,
+            sdists=tools.sdists(self._base, self._plan, self._platform),
         )
         assembly.add(made.layers)
         for message in made.warnings:

@@ -10,7 +10,7 @@ from imagebuilder.builders.direct.interpreters import compiler_for, no_bytecode
 from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.events import Progress
 from imagebuilder.builders.workspace import workspace
-from imagebuilder.cache.kinds import BYTECODE, IMAGES, LAYERS, RESOLUTIONS, WHEELS
+from imagebuilder.cache.kinds import BYTECODE, IMAGES, LAYERS, RESOLUTIONS, TOOLS, WHEELS
 from imagebuilder.errors import BuildError, SpecError
 from imagebuilder.layers import (
     InstallTarget,
@@ -39,18 +39,22 @@ from imagebuilder.plan.ops import Exec, InstallPackages, Plan
 from imagebuilder.plan.secrets import secret_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from imagebuilder.builders.direct.facts import BaseFacts, Interpreter
+    from imagebuilder.builders.direct.sdists import Sdists
     from imagebuilder.builders.events import Emit
     from imagebuilder.builders.port import BuildRequest
     from imagebuilder.layers import Compiler
     from imagebuilder.lock.pins import PlatformPins
-    from imagebuilder.packages import LockedFile, Resolution
+    from imagebuilder.packages import LockedFile, LockedPackage, Resolution
     from imagebuilder.registry import RegistrySettings
+    from imagebuilder.spec.credential import Index
     from imagebuilder.spec.platform import Platform
     from imagebuilder.spec.secret import Secret
+
+    Builds = Callable[[Sequence[LockedPackage], Iterable[Index]], list[LockedFile]]
 
 # Fewer where the base and the other steps leave less room; the same number means the same layers.
 _MOST_LAYERS = BUCKETS + MOST_ALONE
@@ -95,8 +99,11 @@ class Environments:
         room: int,
         emit: Emit,
         check: Callable[[], None],
+        sdists: Sdists | None = None,
     ) -> Installed:
         """Every Python layer of a plan, resolved together in their order; `room` is for how many other layers.
+
+        `sdists` makes wheels of what has none.
 
         Raises:
             NotDirectError: a package has no wheel, or only an installer can tell what a layer installs.
@@ -106,9 +113,17 @@ class Environments:
         target, _ = self.install_target(facts, _prefix(plan))
         python = _python_target(facts, target, platform)
         present = facts.installed(f"{target.prefix}/{target.site_packages}")
+        of_venv = f"{target.prefix}/bin/python"
+        interpreter = of_venv if f"{target.prefix.strip('/')}/bin" in facts.folders else target.interpreter
+
+        def build(packages: Sequence[LockedPackage], logins: Iterable[Index]) -> list[LockedFile]:
+            assert sdists is not None
+            return sdists.wheels(packages, python, interpreter, logins)
+
+        builds = None if sdists is None else build
         pins = request.pins.of(platform) if request.pins else None
-        resolution = self._resolve(python_steps(plan), python, request, present, check, pins=pins)
-        files = _wheels(resolution, python, present)
+        resolution = self._resolve(python_steps(plan), python, request, present, check, builds=builds, pins=pins)
+        files = _wheels(resolution, python, present, builds)
         check()
         if not files:
             return Installed([])
@@ -152,17 +167,32 @@ class Environments:
         present: Mapping[str, str],
         check: Callable[[], None],
         *,
+        builds: Builds | None = None,
         pins: PlatformPins | None = None,
         preferences: Mapping[str, str] | None = None,
     ) -> Resolution:
+        store = WheelStore(WHEELS.at(self._cache_dir))
+
+        def built(package: LockedPackage, logins: Sequence[Index]) -> Path:
+            assert builds is not None
+            found = store.find(builds([package], logins)[0])
+            assert found is not None
+            return found
+
         def value(secret: Secret) -> str:
             return request.secrets[secret_id(secret)]
 
         cache = None if request.no_cache else ResolutionCache(RESOLUTIONS.at(self._cache_dir))
-        uv = Uv(self._environ, request.site, check=check)
+        uv = Uv(self._environ, request.site, check=check, tools=TOOLS.at(self._cache_dir))
         with workspace(self._cache_dir / "work") as temporary:
             resolver = Resolver(
-                python, uv, cache, secret_value=value, temporary=temporary, preferences=preferences or {}
+                python,
+                uv,
+                cache,
+                secret_value=value,
+                temporary=temporary,
+                preferences=preferences or {},
+                build=None if builds is None else built,
             )
             if pins is None or pins.unpinned:
                 found = resolver.resolve(steps, present)
@@ -301,13 +331,17 @@ def _prefix(plan: Plan) -> str:
     return next(str(found["venv"]) for found in values if "venv" in found)
 
 
-def _wheels(resolution: Resolution, python: PythonTarget, present: Mapping[str, str]) -> list[LockedFile]:
+def _wheels(
+    resolution: Resolution, python: PythonTarget, present: Mapping[str, str], builds: Builds | None
+) -> list[LockedFile]:
     replaced = [package for package in resolution.packages if package.name in present]
     if replaced:
         named = ", ".join(f"{package.name} {present[package.name]} by {package}" for package in replaced)
         raise NotDirectError(f"what the base has installed must be replaced: {named}")
     chosen = [choose(package, python) for package in resolution.packages]
-    missing = [str(found) for found in chosen if isinstance(found, NeedsBuild)]
-    if missing:
-        raise NotDirectError("; ".join(missing))
-    return [found for found in chosen if not isinstance(found, NeedsBuild)]
+    missing = [found for found in chosen if isinstance(found, NeedsBuild)]
+    hopeless = [found for found in missing if builds is None or not found.is_possible]
+    if hopeless:
+        raise NotDirectError("; ".join(map(str, hopeless)))
+    made = iter(builds([found.package for found in missing], resolution.logins) if missing and builds else ())
+    return [next(made) if isinstance(found, NeedsBuild) else found for found in chosen]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from imagebuilder.builders.direct.contents import Contents
     from imagebuilder.builders.direct.facts import BaseFacts
     from imagebuilder.builders.direct.python import Environments
+    from imagebuilder.builders.direct.sdists import Sdists
     from imagebuilder.builders.events import Emit
     from imagebuilder.builders.port import BuildRequest
     from imagebuilder.plan.ops import FileOp
@@ -49,12 +50,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tools:
-    """What assembling takes; `check` raises KeyboardInterrupt where nobody wants the image any more."""
+    """What assembling takes; `check` raises KeyboardInterrupt where nobody wants the image any more.
+
+    `sdists` makes wheels for a part of an image, with what it is put on.
+    """
 
     store: OCILayout
     environments: Environments
     emit: Emit
     check: Callable[[], None]
+    sdists: Callable[[Base, Plan, Platform], Sdists | None] = field(default=lambda *_: None)
 
 
 class Work:
@@ -127,7 +132,8 @@ class Work:
             emit(Step(request, name, title, "failed", step.layer, time.monotonic() - began))
             if isinstance(error, BuildError):
                 where = f"layer {step.layer}, {self.plan.titles[step.layer]}" if step.layer else self.plan.titles[0]
-                told = error.message if where in error.message else f"{where}: {error.message}"
+                said = error.message.removeprefix(f"{request}: ")
+                told = said if where in said else f"{where}: {said}"
                 raise BuildError(f"{request}: {told}", hint=error.hint) from error
             raise
         emit(Step(request, name, title, "done", step.layer, time.monotonic() - began))
