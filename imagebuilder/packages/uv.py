@@ -241,6 +241,11 @@ _HINTS: Final[dict[str, tuple[str, ...]]] = {
         r"not found in the provided package locations",
         r"there (?:is|are) no versions? of",
     ),
+    "the wheel is damaged, or made to do harm; get it from where it was published, or use another version": (
+        r"Failed to (?:extract archive|read metadata)",
+        r"during archive extraction|an error while reading the zip",
+        r"[Ii]nvalid zip file|ZIP structure|The wheel is invalid",
+    ),
     "the package must be built to learn what it needs: let BuildKit build this layer, or choose a version that has "
     "wheels": (
         r"Failed to build",

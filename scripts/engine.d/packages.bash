@@ -50,19 +50,19 @@ update_sources() {
     touch "$home/apt/updated"
 }
 
-# fetch_packages STAMP PACKAGE/SUITE...: download and unpack into $root, once.
+# fetch_packages STAMP PACKAGE/SUITE...: download and unpack into $into, else $root, once.
 fetch_packages() {
-    local folder=$home/downloads/$1 stamp=$home/downloads/$1.done deb
+    local folder=$home/downloads/$1 stamp=$home/downloads/$1.done target=${into:-$root} deb
     shift
     if [[ -e $stamp ]]; then return; fi
     say "downloading ${*%%/*}"
     update_sources
-    mkdir -p "$home/downloads" "$root"
+    mkdir -p "$home/downloads" "$target"
     rm -rf "$folder"
     mkdir "$folder"
     (cd "$folder" && private_apt apt-get download "$@") ||
         (update_sources again && cd "$folder" && private_apt apt-get download "$@")
-    for deb in "$folder"/*.deb; do dpkg --extract "$deb" "$root"; done
+    for deb in "$folder"/*.deb; do dpkg --extract "$deb" "$target"; done
     touch "$stamp"
 }
 
