@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from imagebuilder.cache.amounts import parse_size
 from imagebuilder.cache.kinds import SOURCES
-from imagebuilder.errors import ConfigError, SpecError
+from imagebuilder.errors import ConfigError, InvalidReferenceError, SpecError
 from imagebuilder.identity.recipe import DEFAULT_EPOCH, recipe
 from imagebuilder.spec.credential import Index
+from imagebuilder.spec.reference import DOCKER_HUB, Reference
 from imagebuilder.spec.script import load_toml
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from imagebuilder.builders.direct.builder import DirectBuilder
     from imagebuilder.builders.direct.pinning import Pinner
+    from imagebuilder.builders.direct.registry_map import RegistryMap
     from imagebuilder.builders.port import Builder
     from imagebuilder.builders.site import Site
     from imagebuilder.builders.wheels import WheelStage
@@ -39,6 +41,8 @@ _SETTINGS: Mapping[str, type] = {
     "builder": str,
     "epoch": int,
     "locked": bool,
+    "cache": str,
+    "cache_write": bool,
     "cache_dir": str,
     "cache_size": str,
     "on_unknown": str,
@@ -60,7 +64,19 @@ _HOST: Mapping[str, type] = {
     "chunk_size": int,
 }
 # Settings that are one word, and so can stand in a variable: IMAGEBUILDER_REGISTRY and so on.
-_VARIABLES = ("registry", "builder", "epoch", "locked", "cache_dir", "cache_size", "on_unknown", "parallel", "bytecode")
+_VARIABLES = (
+    "registry",
+    "builder",
+    "epoch",
+    "locked",
+    "cache",
+    "cache_write",
+    "cache_dir",
+    "cache_size",
+    "on_unknown",
+    "parallel",
+    "bytecode",
+)
 _SITE_VARIABLES = ("ca_bundle", "index_url", "network")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY")
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
@@ -79,6 +95,8 @@ class Config:
     builder: str = "auto"
     epoch: int = DEFAULT_EPOCH
     locked: bool = False
+    cache: Reference | None = None
+    cache_write: bool = False
     cache_dir: Path = Path()
     cache_size: int = 0  # bytes
     on_unknown: str = "fail"
@@ -145,13 +163,20 @@ class Config:
         """What assembles files, and puts what it assembled on another base; `stage` builds wheels."""
         from imagebuilder.builders.direct.builder import DirectBuilder
 
-        return DirectBuilder(self.cache_dir, client, self.environ, stage)
+        return DirectBuilder(self.cache_dir, client, self.environ, stage, self._registry_map(client))
 
     def make_pinner(self, client: Client) -> Pinner:
         """What finds out what a lock pins."""
         from imagebuilder.builders.direct.pinning import Pinner
 
         return Pinner(self.cache_dir, client, self.environ)
+
+    def _registry_map(self, client: Client) -> RegistryMap | None:
+        if self.cache is None:
+            return None
+        from imagebuilder.builders.direct.registry_map import RegistryMap
+
+        return RegistryMap(client, self.cache, writable=self.cache_write)
 
     def make_engine(self, client: Client) -> Engine:
         """An engine with the user's settings."""
@@ -196,6 +221,7 @@ def load(
     recipe(settings.get("epoch", DEFAULT_EPOCH))
     settings["cache_dir"] = Path(settings.get("cache_dir") or _cache_dir(environ)).expanduser().absolute()
     settings["cache_size"] = parse_size(settings.get("cache_size") or CACHE_SIZE, "cache_size")
+    settings["cache"] = _shared_cache(settings.get("cache"), write=settings.get("cache_write", False))
     settings["site"] = _site(settings.get("site", {}), environ, source)
     settings["secrets"] = _strings(secrets, f"{source}: secrets")
     settings["images"] = _strings(settings.get("images", {}), f"{source}: images")
@@ -287,6 +313,26 @@ def _registries(
         host = hosts.setdefault(name, {})
         host["mirrors"] = [*host.get("mirrors", []), mirror]
     return hosts
+
+
+def _shared_cache(text: str | None, *, write: bool) -> Reference | None:
+    """The repository that machines share, `registry/repository`."""
+    if not text:
+        if write:
+            raise ConfigError(
+                "cache_write is set, and no cache is",
+                hint='name a repository: cache = "registry.example.com/team/cache"',
+            )
+        return None
+    try:
+        reference = Reference.parse(text)
+    except InvalidReferenceError as error:
+        raise ConfigError(f"cache is {text!r}: {error.message}", hint=error.hint) from None
+    if reference.tag or reference.digest or reference.registry == DOCKER_HUB != text.partition("/")[0]:
+        raise ConfigError(
+            f"cache is {text!r}, not a registry and a repository", hint='write "registry.example.com/team/cache"'
+        )
+    return reference
 
 
 def _host(table: Mapping[str, Any]) -> HostSettings:

@@ -199,6 +199,7 @@ class _Work:
                 cache_to=self.options.cache_to,
                 prefix=self.engine.prefix(item, plan, self.output),
                 pins=item.pins,
+                registry=self._registry(wanted),
             )
         with ThreadPoolExecutor(max(1, self.options.parallel), thread_name_prefix="build") as pool:
             futures: list[Future[None]] = [
@@ -217,6 +218,11 @@ class _Work:
                 raise next(
                     (error for error in failures if isinstance(error, KeyboardInterrupt) == interrupted), failures[0]
                 )
+
+    def _registry(self, wanted: list[tuple[int, Identified]]) -> str | None:
+        """The one registry that an image goes to, if it is one."""
+        names = {item.reference.registry for _, item in wanted} if isinstance(self.output, Push) else set()
+        return names.pop() if len(names) == 1 else None
 
     def _secrets(self) -> dict[str, str]:
         """The values that all builds need, looked up before any begins."""

@@ -79,7 +79,7 @@ class AutoBuilder:
             if prefix.reference is not None:
                 # Neither a registry that cannot say nor an image without the platform keeps us from making it.
                 with suppress(ImageBuilderError):
-                    return self._direct.bases_of(prefix.reference, request, cancel)
+                    return self._direct.bases_of(prefix.reference, request, emit, cancel)
         built = self._buildkit.build(request.for_prefix(), emit, cancel)
         self._prefixes.remember(prefix, request, built)
         if prefix.reference is not None:

@@ -37,7 +37,8 @@ class Prefix:
 class BuildRequest:
     """Everything a builder needs to make one image; `secrets` are values by the id of their mount.
 
-    `prefix` is how a builder that assembles files may divide it, `pins` what its lock fixes.
+    `prefix` is how a builder that assembles files may divide it, `pins` what its lock fixes. `registry` is the
+    one that the image goes to, None where it goes elsewhere, or to several.
     """
 
     name: str
@@ -50,6 +51,7 @@ class BuildRequest:
     cache_to: tuple[str, ...] = ()
     prefix: Prefix | None = None
     pins: Pins | None = field(default=None, repr=False)
+    registry: str | None = None
 
     def for_prefix(self) -> BuildRequest:
         """The request for the part that must run alone."""
@@ -59,10 +61,14 @@ class BuildRequest:
 
 @dataclass(frozen=True)
 class Built:
-    """An image that was made: what holds its blobs, and its root descriptor."""
+    """An image that was made: what holds its blobs, and its root descriptor.
+
+    `held_by` names repositories of the registry that it goes to, by the digest of the blob that each of them has.
+    """
 
     store: ContentStore
     root: Descriptor
+    held_by: Mapping[str, str] = field(default_factory=dict)
 
 
 class Builder(Protocol):

@@ -65,6 +65,7 @@ def _place(_ctx: click.Context, param: click.Parameter, value: str | None) -> tu
 @click.option(
     "--cache-to", metavar="CACHE", multiple=True, help="A build cache to write, as buildx takes it; repeatable."
 )
+@click.option("--cache-write", is_flag=True, default=None, help="Fill the shared cache that `cache` names.")
 @click.option("--parallel", metavar="N", type=click.IntRange(min=1), help="Build so many images at a time.")
 @click.option(
     "--progress", type=click.Choice(VIEWS), default="auto", help="How to show what is going on, on standard error."
@@ -92,6 +93,7 @@ def command(
     on_unknown: str | None,
     cache_from: tuple[str, ...],
     cache_to: tuple[str, ...],
+    cache_write: bool | None,
     parallel: int | None,
     progress: str,
     as_json: bool,
@@ -107,7 +109,7 @@ def command(
     _require_places(output, metadata_file)
     flags = {
         "registry": registry, "builder": builder, "secrets": secrets, "on_unknown": on_unknown,
-        "cache_from": cache_from, "cache_to": cache_to, "parallel": parallel,
+        "cache_from": cache_from, "cache_to": cache_to, "cache_write": cache_write, "parallel": parallel,
     }  # fmt: skip
     config = load(flags=flags)
     found = find_images(specs, names)

@@ -36,7 +36,12 @@ class SharedPush(Push):
                 moved(f"push {reference}", now, total)
 
         pushing = self.copier.push(
-            built.store, built.root, reference, mount_from=_base(item, reference), on_event=on_event
+            built.store,
+            built.root,
+            reference,
+            mount_from=_base(item, reference),
+            held_by=built.held_by,
+            on_event=on_event,
         )
         pushed = pushing.result()
         self.mounted[reference] = len(pushed.mounted)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from imagebuilder.errors import SourceError
 from imagebuilder.layers.install import install
 from imagebuilder.layers.layer_cache import LayerCache, blob_is_there, layer_key, stack_key
-from imagebuilder.layers.merge import collisions, merge
-from imagebuilder.layers.packing import LAYER_LIMIT, Sized, pack
+from imagebuilder.layers.merge import merge
+from imagebuilder.layers.outline import Outline, divide
+from imagebuilder.layers.packing import LAYER_LIMIT
 from imagebuilder.layers.side_by_side import side_by_side
 from imagebuilder.layers.writer import write_layer
 
@@ -112,8 +113,7 @@ class Plan:
                     hint="an environment holds one version of each",
                 )
         entries = {name: installed(wheel, target) for name, wheel in sorted(by_name.items())}
-        sizes = [Sized(wheel.name, wheel.size) for wheel in by_name.values()]
-        groups = pack(sizes, together=collisions(entries), budget=budget)
+        groups = divide([Outline.of(wheel, entries[name]) for name, wheel in by_name.items()], budget)
         return cls(tuple(tuple(by_name[name] for name in group) for group in groups), entries)
 
     def installed(self, wheel: WheelFile) -> list[TarEntry]:

@@ -13,6 +13,8 @@ from imagebuilder.layers.tar_header import Kind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from imagebuilder.layers.outline import Claim
+
 
 def merge(plans: Iterable[Iterable[TarEntry]], root: str) -> list[TarEntry]:
     """One layer's entries in the order of paths, with the folders above them as far as below `root`.
@@ -47,13 +49,13 @@ def with_folders(entries: Iterable[TarEntry], root: str) -> Iterator[TarEntry]:
         yield entry
 
 
-def collisions(plans: Mapping[str, Sequence[TarEntry]]) -> list[tuple[str, ...]]:
+def collisions(plans: Mapping[str, Sequence[Claim]]) -> list[tuple[str, ...]]:
     """The names of plans that have a path in common, and not the same file there.
 
     Raises:
         SourceError: it is a file in one and a folder in another.
     """
-    holders: dict[str, list[tuple[str, TarEntry]]] = defaultdict(list)
+    holders: dict[str, list[tuple[str, Claim]]] = defaultdict(list)
     folders: dict[str, str] = {}
     for name, entries in plans.items():
         for entry in entries:
@@ -73,7 +75,7 @@ def collisions(plans: Mapping[str, Sequence[TarEntry]]) -> list[tuple[str, ...]]
     return [
         tuple(name for name, _ in found)
         for found in holders.values()
-        if len(found) > 1 and len({(entry.mode, _identity(entry.content)) for _, entry in found}) > 1
+        if len(found) > 1 and len({(entry.mode, entry.identity) for _, entry in found}) > 1
     ]
 
 
@@ -83,7 +85,8 @@ def parents(path: str) -> Iterator[str]:
         yield path
 
 
-def _identity(content: Content) -> bytes:
+def identity(content: Content) -> bytes:
+    """What tells a content from others: a digest of it."""
     if isinstance(content, bytes):
         return hashlib.sha256(content).digest()
     return content.digest if isinstance(content, Packed) else content.sha256

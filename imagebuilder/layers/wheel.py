@@ -56,14 +56,7 @@ class WheelFile:
         self, path: str | os.PathLike[str], *, sha256: str | None = None, limits: Limits | None = None
     ) -> None:
         self.path = Path(path)
-        match = _FILE_NAME.match(self.path.name)
-        if not match:
-            raise SourceError(
-                f"{self.path} is not named as a wheel is, name-version-python-abi-platform.whl",
-                hint="give it back the name that its build gave it",
-            )
-        self.name = normalize(match["name"])
-        self.version = match["version"]
+        self.name, self.version = split_name(self.path.name, self.path)
         try:
             self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
@@ -219,6 +212,21 @@ class WheelFile:
                 raise BadZipError(f"its RECORD has no digest for {path!r}")
             if row.size is not None and row.size != member.size:
                 raise BadZipError(f"its RECORD says that {path!r} has {row.size} bytes, it has {member.size}")
+
+
+def split_name(file_name: str, shown: object = None) -> tuple[str, str]:
+    """A wheel's project, normalized, and its version, of its file name.
+
+    Raises:
+        SourceError: it is no wheel's.
+    """
+    match = _FILE_NAME.match(file_name)
+    if not match:
+        raise SourceError(
+            f"{shown or file_name} is not named as a wheel is, name-version-python-abi-platform.whl",
+            hint="give it back the name that its build gave it",
+        )
+    return normalize(match["name"]), match["version"]
 
 
 def normalize(name: str) -> str:

@@ -80,7 +80,13 @@ class Push:
             moved(f"push {reference}", now, total)
 
         pushed = push(
-            self.client, built.store, built.root, reference, mount_from=_mounts(item, reference), on_event=on_event
+            self.client,
+            built.store,
+            built.root,
+            reference,
+            mount_from=_mounts(item, reference),
+            held_by=built.held_by,
+            on_event=on_event,
         )
         present = verify_pushed(self.client, reference, pushed.digest, item.image.platforms)
         return Published(present.digest, tuple(map(str, present.platforms)), pushed.bytes_uploaded)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import MappingProxyType
 from typing import TYPE_CHECKING, final
 
 from imagebuilder.registry.copy_job import Copied, CopyJob, ImageJob, StoreJob
@@ -13,7 +14,7 @@ from imagebuilder.registry.selection import select
 from imagebuilder.registry.transfers import Transfers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from imagebuilder.registry.client import Client
@@ -120,10 +121,11 @@ class Copier:
         dst: Reference,
         *,
         mount_from: Sequence[str] = (),
+        held_by: Mapping[str, str] = MappingProxyType({}),
         on_event: Callable[[PushEvent], None] | None = None,
     ) -> Future[Copied]:
         """Begin to push an image out of a store, as `push` does, sharing blobs with all that is copied here."""
-        job = StoreJob(self, PushJob(self.client, store, dst, tuple(mount_from), on_event), root)
+        job = StoreJob(self, PushJob(self.client, store, dst, tuple(mount_from), on_event, held_by=held_by), root)
         self._start(job)
         return job.future
 

@@ -98,6 +98,24 @@ def open_blob(
     return None if is_absence(failure) else session.refuse(call, failure, _hint(failure))
 
 
+def blob_size(session: Session, ref: Reference, digest: str, attempts: int | None = None) -> int | None:
+    """The length of a blob in bytes, by HEAD; None where the registry has none, or does not say.
+
+    Raises:
+        RegistryError: the registry could not say.
+    """
+    target = f"{ref.repository}/blobs/{digest}"
+    call = Call("HEAD", ref, target, scope.pull(ref.repository), "looking for a blob of", attempts=attempts)
+    response = session.send(call)
+    response.discard()
+    if response.status in (404, 405):
+        return None
+    if response.status != 200:
+        session.refuse(call, session.failure(response))
+    length = response.headers.get("content-length", "")
+    return int(length) if length.isdecimal() else None
+
+
 def is_absence(failure: Failure) -> bool:
     """Whether an answer proves that something is not there: a 404 by a registry, and not for want of an endpoint."""
     return failure.status == 404 and failure.from_registry and "UNSUPPORTED" not in failure.codes

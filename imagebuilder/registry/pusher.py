@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from imagebuilder.errors import DeniedError, PushError, RegistryError
@@ -14,7 +15,7 @@ from imagebuilder.registry.fetch import MANIFEST_LIMIT
 from imagebuilder.registry.manifest import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from imagebuilder.registry.client import Client
     from imagebuilder.registry.descriptor import Descriptor
@@ -59,12 +60,14 @@ def push(
     ref: Reference,
     *,
     mount_from: Sequence[str] = (),
+    held_by: Mapping[str, str] = MappingProxyType({}),
     parallel: int = 4,
     on_event: Callable[[PushEvent], None] | None = None,
 ) -> Pushed:
     """Push what `root` names, from a store, to `ref`; killed before its end it leaves the tag untouched.
 
-    `mount_from` are repositories of the same registry that may have some of the blobs. `on_event` is called from
+    `mount_from` are repositories of the same registry that may have some of the blobs, `held_by` those that have the
+    blobs of these digests. `on_event` is called from
     several threads, one at a time. A reference without tag and digest gets the tag `latest`.
 
     Raises:
@@ -73,7 +76,7 @@ def push(
         RegistryError: the registry could not.
         VerificationError: the store lacks a part of it.
     """
-    return PushJob(client, store, ref, tuple(mount_from), on_event).run(root, max(1, parallel))
+    return PushJob(client, store, ref, tuple(mount_from), on_event, held_by=held_by).run(root, max(1, parallel))
 
 
 class PushJob:
@@ -89,11 +92,14 @@ class PushJob:
         ref: Reference,
         mount_from: tuple[str, ...],
         on_event: Callable[[PushEvent], None] | None,
+        *,
+        held_by: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.client = client
         self.store = store
         self.ref = ref
         self.mount_from = tuple(source for source in mount_from if source != ref.repository)
+        self.held_by = held_by
         self.on_event = on_event
         self.tally = _Tally()
         self.stopped = threading.Event()
@@ -186,6 +192,9 @@ class PushJob:
         What is stopped goes on as long as others need it.
         """
         begun: UploadSession | None = None
+        holder = self.held_by.get(blob.digest)
+        if holder and holder not in (self.ref.repository, *known):
+            known = (holder, *known)
         if known:
             mounted, begun = self.mount(blob, known)
             if mounted:

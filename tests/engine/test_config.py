@@ -114,6 +114,29 @@ def test_the_site_takes_index_credentials_and_proxies_and_shows_neither(tmp_path
     assert "hunter2" not in repr(config) + repr(site)
 
 
+def test_a_shared_cache_is_a_repository_and_off_until_it_is_named(tmp_path: Path) -> None:
+    assert load(tmp_path, {}).cache is None
+    write(tmp_path, 'cache = "ghcr.io/team/cache"\ncache_size = "2GiB"')
+    config = load(tmp_path, {})
+    assert (str(config.cache), config.cache_write, config.cache_size) == ("ghcr.io/team/cache", False, 2 << 30)
+    variables = {"IMAGEBUILDER_CACHE": "localhost:5000/c", "IMAGEBUILDER_CACHE_WRITE": "1"}
+    config = load(tmp_path, variables)
+    assert (str(config.cache), config.cache_write) == ("localhost:5000/c", True)
+    assert load(tmp_path, {"IMAGEBUILDER_CACHE_SIZE": "5MB"}, {"cache_write": True}).cache_write
+
+
+@pytest.mark.parametrize("text", ["cache", "team/cache", "ghcr.io/team/cache:tag", "ghcr.io/Team/cache", "https://x/y"])
+def test_what_is_no_repository_for_a_shared_cache(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="cache is") as caught:
+        load(tmp_path, {"IMAGEBUILDER_CACHE": text})
+    assert caught.value.hint
+
+
+def test_writing_needs_a_cache_to_write_to(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cache_write is set, and no cache is"):
+        load(tmp_path, {}, {"cache_write": True})
+
+
 def test_mirrors_may_stand_in_a_variable(tmp_path: Path) -> None:
     environ = {"IMAGEBUILDER_MIRRORS": "docker.io=localhost:5000 ghcr.io=mirror.corp"}
     with load(tmp_path, environ).make_client() as client:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from imagebuilder.plan.ops import Copy
     from imagebuilder.registry.descriptor import Descriptor
     from imagebuilder.registry.layout import OCILayout
+    from imagebuilder.registry.store import ContentStore
     from imagebuilder.sources.material import Material
 
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -66,6 +67,7 @@ class Assembly:
         self.accounts = Accounts(facts)
         self.ground = Ground(facts)
         self.layers: list[Layer] = []
+        self.shared: dict[str, ContentStore] = {}  # who has layers that need not be here, by their digest
         self.asked: dict[str, tuple[int, int]] = {}
         self._accounts_replaced = False
         self._config: dict[str, Any] = copy.deepcopy(dict(base.config))

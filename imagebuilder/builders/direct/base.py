@@ -14,16 +14,20 @@ from imagebuilder.errors import BuildError, RegistryError, VerificationError
 from imagebuilder.layers.side_by_side import side_by_side
 from imagebuilder.registry.descriptor import parse_platform
 from imagebuilder.registry.manifest import Manifest
+from imagebuilder.registry.mirror import at_mirror
 from imagebuilder.registry.store import missing
+from imagebuilder.spec.reference import DOCKER_HUB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from imagebuilder.builders.direct.base_memory import BaseMemory
     from imagebuilder.builders.direct.facts import BaseFacts, FactsMemory
+    from imagebuilder.builders.direct.registry_map import RegistryMap
     from imagebuilder.registry.client import Client
     from imagebuilder.registry.descriptor import Descriptor
     from imagebuilder.registry.layout import OCILayout
+    from imagebuilder.registry.settings import RegistrySettings
     from imagebuilder.registry.store import ContentStore
     from imagebuilder.spec.platform import Platform
     from imagebuilder.spec.reference import Reference
@@ -85,8 +89,11 @@ class Base:
 class Bases:
     """Reads bases of registries, each once; documents and facts are remembered by digest."""
 
-    def __init__(self, client: Client, memory: FactsMemory, documents: BaseMemory) -> None:
+    def __init__(
+        self, client: Client, memory: FactsMemory, documents: BaseMemory, registry_map: RegistryMap | None = None
+    ) -> None:
         self._client = client
+        self._map = registry_map
         self._memory = memory
         self._documents = documents
         self._bases: dict[tuple[Reference, Platform], Base] = {}
@@ -106,8 +113,12 @@ class Bases:
                 self._bases[key] = self._read(reference, platform)
             return self._bases[key]
 
-    def facts(self, base: Base, check: Callable[[], None] = lambda: None) -> BaseFacts:
-        """What is in it; its layers are read through once per digest and machine. `check` is called on the way.
+    def facts(
+        self, base: Base, check: Callable[[], None] = lambda: None, warn: Callable[[str], None] = lambda _: None
+    ) -> BaseFacts:
+        """What is in it; its layers are read through once per digest and machine, and once for all who share a map.
+
+        `check` is called on the way, `warn` is told what people should know.
 
         Raises:
             RegistryError: a layer could not be sent, or is of a kind this Python does not read.
@@ -115,12 +126,19 @@ class Bases:
         with self._lock:
             digest = base.manifest.digest
             if digest not in self._facts:
-                found = self._memory.recall(digest)
-                if found is None:
-                    found = _explore(base, check)
-                    self._memory.remember(digest, found)
-                self._facts[digest] = found
+                self._facts[digest] = self._find_facts(base, check, warn)
             return self._facts[digest]
+
+    def _find_facts(self, base: Base, check: Callable[[], None], warn: Callable[[str], None]) -> BaseFacts:
+        digest = base.manifest.digest
+        found, shared = self._memory.recall(digest), self._map
+        mapped = shared.facts(digest, warn) if shared and (found is None or shared.writable) else None
+        if found is None:
+            found = mapped or _explore(base, check)
+            self._memory.remember(digest, found)
+        if shared and shared.writable and mapped is None:
+            shared.put_facts(digest, found, warn)
+        return found
 
     def _read(self, reference: Reference, platform: Platform) -> Base:
         manifest = self._manifest(reference)
@@ -150,7 +168,7 @@ class Bases:
 
     def _base(self, reference: Reference, manifest: Manifest) -> Base:
         """A base whose config is read once."""
-        store = RemoteStore(self._client, reference, manifest)
+        store = RemoteStore(self._client, reference, manifest.blobs)
         config = manifest.config
         if config is None:
             return Base.of(reference.familiar, manifest, store, reference=reference)
@@ -159,6 +177,18 @@ class Bases:
             content = self._client.blob(reference, config)
             self._documents.remember(config.digest, content)
         return Base.of(reference.familiar, manifest, store, content, reference)
+
+
+def held_by(bases: Iterable[Base], settings: RegistrySettings, registry: str | None) -> dict[str, str]:
+    """Repositories of a registry that have layers of bases, by digest: the bases' own, or ones that mirror them."""
+    found: dict[str, str] = {}
+    for base in bases:
+        if base.reference is not None:
+            mirrors = settings.host(base.reference.registry).mirrors
+            for place in (base.reference, *(at_mirror(base.reference, mirror) for mirror in mirrors)):
+                if place.registry == registry != DOCKER_HUB:
+                    found |= {layer.digest: place.repository for layer in base.manifest.layers}
+    return found
 
 
 def _no_platform(reference: Reference, platform: Platform, has: str) -> BuildError:
@@ -181,12 +211,12 @@ def local_bases(store: ContentStore, root: Descriptor, name: str, platforms: Seq
 
 
 class RemoteStore:
-    """The blobs of a manifest at a registry, streamed and verified as they are read."""
+    """Some blobs at a registry, streamed and verified as they are read."""
 
-    def __init__(self, client: Client, reference: Reference, manifest: Manifest) -> None:
+    def __init__(self, client: Client, reference: Reference, blobs: Iterable[Descriptor]) -> None:
         self._client = client
         self._reference = reference
-        self._blobs = {blob.digest: blob for blob in manifest.blobs}
+        self._blobs = {blob.digest: blob for blob in blobs}
 
     def open(self, digest: str) -> BinaryIO:
         """A new stream of the content."""
@@ -204,11 +234,11 @@ class RemoteStore:
 
 
 class LayeredStore:
-    """What was made here, and what the bases have: their blobs are fetched only where the target lacks them."""
+    """What was made here, and what bases and a shared cache have: fetched only where the target lacks it."""
 
-    def __init__(self, own: OCILayout, bases: Sequence[Base]) -> None:
+    def __init__(self, own: OCILayout, bases: Sequence[Base], shared: Mapping[str, ContentStore]) -> None:
         self._own = own
-        self._below = {blob.digest: base.store for base in bases for blob in base.manifest.blobs}
+        self._below = {**shared, **{blob.digest: base.store for base in bases for blob in base.manifest.blobs}}
 
     def open(self, digest: str) -> BinaryIO:
         """A new stream of the content."""

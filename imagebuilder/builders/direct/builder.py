@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from imagebuilder.builders.direct.base import Base, Bases, LayeredStore
+from imagebuilder.builders.direct.base import Base, Bases, LayeredStore, held_by
 from imagebuilder.builders.direct.base_memory import BaseMemory
 from imagebuilder.builders.direct.facts import FactsMemory
 from imagebuilder.builders.direct.python import Environments
@@ -14,7 +14,7 @@ from imagebuilder.builders.direct.rebase import Standing, Swap, rebase
 from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.direct.sdists import Sdists
 from imagebuilder.builders.direct.work import Tools, Work
-from imagebuilder.builders.events import Step
+from imagebuilder.builders.events import Step, Warning  # noqa: A004 - the design's event
 from imagebuilder.builders.port import Built
 from imagebuilder.cache.in_use import in_use, touch
 from imagebuilder.cache.kinds import BASES, FACTS, IMAGES
@@ -27,30 +27,37 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from imagebuilder.builders.direct.registry_map import RegistryMap
     from imagebuilder.builders.events import Emit
     from imagebuilder.builders.port import BuildRequest
     from imagebuilder.builders.wheels import WheelStage
-    from imagebuilder.registry import Client, Descriptor
+    from imagebuilder.registry import Client, ContentStore, Descriptor
     from imagebuilder.spec.platform import Platform
 
 _INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 class DirectBuilder:
-    """Assembles images; what it reads, fetches and makes is kept under `cache_dir` by digest.
+    """Assembles images; what it reads, fetches and makes is kept under `cache_dir`, and shared in `registry_map`.
 
     `stage` builds wheels where packages have none; without it nothing is run anywhere.
     """
 
     def __init__(
-        self, cache_dir: Path, client: Client, environ: Mapping[str, str], stage: WheelStage | None = None
+        self,
+        cache_dir: Path,
+        client: Client,
+        environ: Mapping[str, str],
+        stage: WheelStage | None = None,
+        registry_map: RegistryMap | None = None,
     ) -> None:
         self._settings = client.settings
         self._stage = stage
+        self._map = registry_map
         self._cache_dir = cache_dir
         self._store = OCILayout(IMAGES.at(cache_dir))
-        self._bases = Bases(client, FactsMemory(FACTS.at(cache_dir)), BaseMemory(BASES.at(cache_dir)))
-        self._environments = Environments(cache_dir, client.settings, environ)
+        self._bases = Bases(client, FactsMemory(FACTS.at(cache_dir)), BaseMemory(BASES.at(cache_dir)), registry_map)
+        self._environments = Environments(cache_dir, client.settings, environ, registry_map)
 
     def build(self, request: BuildRequest, emit: Emit, cancel: threading.Event) -> Built:
         """Assemble one image for every platform asked for.
@@ -82,18 +89,18 @@ class DirectBuilder:
         began = time.monotonic()
         emit(Step(request.name, "base", f"FROM {plan.base}", "started", 0))
         try:
-            found = self.bases_of(Reference.parse(plan.base), request, cancel)
+            found = self.bases_of(Reference.parse(plan.base), request, emit, cancel)
         except Exception:
             emit(Step(request.name, "base", f"FROM {plan.base}", "failed", 0, time.monotonic() - began))
             raise
         emit(Step(request.name, "base", f"FROM {plan.base}", "done", 0, time.monotonic() - began))
         return found
 
-    def bases_of(self, reference: Reference, request: BuildRequest, cancel: threading.Event) -> list[Base]:
+    def bases_of(self, reference: Reference, request: BuildRequest, emit: Emit, cancel: threading.Event) -> list[Base]:
         """As `bases`, of an image at a registry."""
         found = [self._bases.base(reference, platform) for platform in request.platforms]
         for base in found:
-            self._bases.facts(base, _interrupts(cancel))
+            self._bases.facts(base, _interrupts(cancel), lambda message: emit(Warning(request.name, message)))
         return found
 
     def build_on(
@@ -110,14 +117,19 @@ class DirectBuilder:
 
         tools = Tools(self._store, self._environments, emit, _interrupts(cancel), sdists)
         roots = []
+        shared: dict[str, ContentStore] = {}
         with in_use(self._cache_dir):
             for platform, base in zip(request.platforms, bases, strict=True):
                 facts = self._bases.facts(base, tools.check)
                 work = Work(tools, base, facts, plan=plan, request=request, platform=platform)
                 roots.append(work.run().replace(platform=platform))
+                shared |= work.assembly.shared
                 touch(self._store.path(layer.descriptor.digest) for layer in work.assembly.layers)
             root = roots[0].replace(platform=None) if len(roots) == 1 else self._index(roots)
-        return Built(LayeredStore(self._store, bases), root)
+        holders = held_by(bases, self._settings, request.registry)
+        if self._map is not None and self._map.serves(request.registry):
+            holders |= dict.fromkeys(shared, self._map.repository.repository)
+        return Built(LayeredStore(self._store, bases, shared), root, holders)
 
     def rebase(
         self, standings: Sequence[Standing], base: Reference, *, name: str, labels: Mapping[str, str]
@@ -129,7 +141,7 @@ class DirectBuilder:
             roots = [swap.root for swap in swaps]
             root = roots[0].replace(platform=None) if len(roots) == 1 else self._index(roots)
         below = [*(swap.base for swap in swaps), *(one.image for one in standings)]
-        return Built(LayeredStore(self._store, below), root), swaps
+        return Built(LayeredStore(self._store, below, {}), root), swaps
 
     def _index(self, roots: list[Descriptor]) -> Descriptor:
         content = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": [root.to_json() for root in roots]}

@@ -73,6 +73,7 @@ class Made:
             sdists=tools.sdists(self._base, self._plan, self._platform),
         )
         assembly.add(made.layers)
+        assembly.shared.update(made.shared)
         for message in made.warnings:
             tools.emit(Warning(self._request.name, message))
         return Laid(len(made.layers), python=chosen_for(tools.environments, assembly.facts, prefix))

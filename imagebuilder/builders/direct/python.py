@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from imagebuilder.builders.direct.interpreters import compiler_for, no_bytecode
@@ -43,13 +43,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from imagebuilder.builders.direct.facts import BaseFacts, Interpreter
+    from imagebuilder.builders.direct.registry_map import RegistryMap
     from imagebuilder.builders.direct.sdists import Sdists
     from imagebuilder.builders.events import Emit
     from imagebuilder.builders.port import BuildRequest
     from imagebuilder.layers import Compiler
     from imagebuilder.lock.pins import PlatformPins
     from imagebuilder.packages import LockedFile, LockedPackage, Resolution
-    from imagebuilder.registry import RegistrySettings
+    from imagebuilder.registry import ContentStore, RegistrySettings
     from imagebuilder.spec.credential import Index
     from imagebuilder.spec.platform import Platform
     from imagebuilder.spec.secret import Secret
@@ -62,17 +63,28 @@ _MOST_LAYERS = BUCKETS + MOST_ALONE
 
 @dataclass(frozen=True)
 class Installed:
-    """The layers of an environment, and what people should know about them."""
+    """The layers of an environment, and what people should know about them.
+
+    `shared` are stores of layers that a shared cache has, by their digest: these need not be on this machine.
+    """
 
     layers: list[Layer]
     warnings: tuple[str, ...] = ()
+    shared: Mapping[str, ContentStore] = field(default_factory=dict)
 
 
 class Environments:
     """Makes environments; resolutions, wheels, layers and bytecode are kept under `cache_dir`."""
 
-    def __init__(self, cache_dir: Path, settings: RegistrySettings, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        cache_dir: Path,
+        settings: RegistrySettings,
+        environ: Mapping[str, str],
+        registry_map: RegistryMap | None = None,
+    ) -> None:
         self._cache_dir = cache_dir
+        self._map = registry_map
         self._settings = settings
         self._environ = environ
 
@@ -134,12 +146,28 @@ class Environments:
         warned = compiler is None and pins is None and request.site.bytecode
         warnings = (no_bytecode(target.python),) if warned else ()
         work = _Stack(self._cache_dir, files, target, budget=budget, compiler=compiler, check=check)
+
+        def fetch(wanted: list[LockedFile], arrived: Callable[[WheelFile], None] = lambda _: None) -> list[WheelFile]:
+            return self._fetch(resolution, wanted, request, emit=emit, check=check, arrived=arrived)
+
         layers = None if request.no_cache else work.known()
+        mapped = None
+        if self._map is not None and (layers is None or self._map.writable):
+            from imagebuilder.builders.direct.mapped import MappedStack
+
+            mapped = MappedStack(
+                self._map, self._cache_dir, files, target,
+                budget=budget, compiler=compiler, mounts=self._map.serves(request.registry), fetch=fetch, check=check,
+            )  # fmt: skip
+        if layers is None and mapped is not None and not request.no_cache:
+            layers = mapped.layers()
         if layers is None:
-            layers = work.make(
-                lambda arrived: self._fetch(resolution, files, request, emit=emit, check=check, arrived=arrived)
-            )
-        return Installed(layers, warnings)
+            layers = work.make(lambda arrived: fetch(files, arrived))
+        if mapped is None or self._map is None:
+            return Installed(layers, warnings)
+        if self._map.writable:
+            mapped.fill()
+        return Installed(layers, (*warnings, *mapped.warnings), mapped.sources())
 
     def resolve(
         self, request: BuildRequest, facts: BaseFacts, platform: Platform, preferences: Mapping[str, str]

@@ -129,7 +129,7 @@ def _begins_as_root(standing: Standing) -> bool:
 
 
 def _standing(client: Client, ref: Reference, manifest: Manifest, platform: Platform) -> Standing:
-    image = Base.of(ref.familiar, manifest, RemoteStore(client, ref, manifest))
+    image = Base.of(ref.familiar, manifest, RemoteStore(client, ref, manifest.blobs))
     said = manifest.document.get("annotations")
     said = said if isinstance(said, dict) else {}
     if not {ASSEMBLY, BASE_NAME, BASE_DIGEST} <= said.keys():

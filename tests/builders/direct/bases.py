@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from imagebuilder.bases import BaseUsers
 from imagebuilder.builders.auto import AutoBuilder
 from imagebuilder.builders.direct.builder import DirectBuilder
+from imagebuilder.builders.direct.registry_map import RegistryMap
 from imagebuilder.builders.fixed import FixedBuilder
 from imagebuilder.builders.site import Site
 from imagebuilder.engine import Engine, Options
@@ -119,10 +120,17 @@ class Bench:
     events: list[BuildEvent] = field(default_factory=list)
     commands: bool = False
     site: Site = field(default_factory=Site)
+    shares: str | None = None  # "read" or "write"
 
     def direct(self, **environ: str) -> DirectBuilder:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        return DirectBuilder(self.folder / "cache", self.client, {**kept, **environ})
+        return DirectBuilder(self.folder / "cache", self.client, {**kept, **environ}, registry_map=self.registry_map())
+
+    def registry_map(self) -> RegistryMap | None:
+        """Of the repository `cache`, where machines share one."""
+        if self.shares is None:
+            return None
+        return RegistryMap(self.client, Reference.parse(f"{self.registry.host}/cache"), writable=self.shares == "write")
 
     def auto(self) -> AutoBuilder:
         return AutoBuilder(self.direct(), self.buildkit, self.client, self.folder / "cache")

@@ -15,6 +15,7 @@ from imagebuilder.outputs.output import Push
 from imagebuilder.registry import Manifest
 from imagebuilder.registry.memory.server import MemoryRegistry
 from imagebuilder.spec.platform import Platform
+from imagebuilder.spec.reference import Reference
 
 from .bases import AMD64, DEBIAN, OCI, tar_of
 
@@ -299,6 +300,18 @@ def test_the_bases_blobs_are_mounted_never_moved(bench: Any, code: Path) -> None
     assert not [seen for seen in bench.registry.requests("GET", "/v2/base/") if layer in seen.path]
 
 
+def test_a_base_of_a_registry_that_is_mirrored_where_the_image_goes_is_mounted_too(bench: Any, code: Path) -> None:
+    base = bench.base(DEBIAN, name="library/python", Env=["PATH=/usr/bin:/bin"])
+    repository = bench.registry.contents.repository("library/python")
+    repository.tags["3.11-slim-bookworm"] = repository.tags["1"]
+    (layer,) = bench.client.manifest(Reference.parse(base)).layers
+    bench.registry.seen.clear()
+    bench.build(Image.from_debian_base("3.11").with_source_folder(code, "/code"))
+    (mounted,) = [seen.path for seen in bench.registry.requests("POST", "mount=") if layer.digest in seen.path]
+    assert "from=library/python" in mounted
+    assert not [seen for seen in bench.registry.requests("PUT") if layer.digest in seen.path]
+
+
 def test_to_another_registry_the_base_is_streamed(bench: Any, code: Path) -> None:
     base = bench.base(DEBIAN)
     with MemoryRegistry() as other:
@@ -311,8 +324,6 @@ def test_to_another_registry_the_base_is_streamed(bench: Any, code: Path) -> Non
 
 
 def _reference(bench: Any) -> Any:
-    from imagebuilder.spec.reference import Reference
-
     return Reference.parse(f"{bench.registry.host}/base:1")
 
 
