@@ -115,9 +115,11 @@ def _target(
     if target.tag:
         return target
     if new is None:
-        raise ConfigError(
-            f"no spec of this image names the new base, so it has no identifier there (it stands on "
-            f"{Reference.parse(standing.base_name).familiar})",
-            hint=f"say where it goes with --to, for example --to {old.replace(tag='rebased', digest=None).familiar}",
-        )
+        hint = f"say where it goes with --to, for example --to {old.replace(tag='rebased', digest=None).familiar}"
+        if recorded and recorded.lock:
+            why = "its lock pins its base"
+            hint += "; or lock the spec again with imagebuild lock, and build it"
+        else:
+            why = f"its spec means {Reference.parse(standing.base_name).familiar}"
+        raise ConfigError(f"{old.familiar} has no identifier on another base: {why}", hint=hint)
     return target.with_tag(new.identifier)

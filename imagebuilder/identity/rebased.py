@@ -21,7 +21,7 @@ def rebased(recorded: Recorded, old_base: str, new_base: str) -> Recorded | None
     (kind, base), *layers = recorded.parts
     digests = [digest for _, digest in recorded.parts]
     if identifier_of(recorded.epoch, recorded.platforms, digests) != recorded.identifier:
-        return None  # something else counts too
+        return None  # a lock counts too, which pins the base
     if base == reference_part(old_base):
         parts = ((kind, reference_part(new_base)), *layers)
         text = identifier_of(recorded.epoch, recorded.platforms, [digest for _, digest in parts])

@@ -83,7 +83,7 @@ class Ground:
 
     def _see(self, path: str, hops: int) -> None:
         missing = False
-        for place in (*reversed(list(parents(path))), path):
+        for place in (*reversed(list(parents(path))), path) if path else ():
             if not missing:
                 self.seen[place] = below = fact_of(self._base, place)
                 missing = not isinstance(below, Folder)

@@ -100,7 +100,8 @@ class Laid:
 class Record:
     """An assembly, replayable: `below` is how many layers the base has.
 
-    Of `steps` only what they mean for files and settings is kept, not where files came from.
+    Of `steps` only what they mean for files and settings is kept, not where files and packages came from: what is
+    written there may have a credential in it.
     """
 
     below: int
@@ -143,7 +144,7 @@ class Record:
 def _encode(op: Op | FileOp) -> list[Any]:
     match op:
         case Exec():
-            return ["exec", op.shows, op.user, [_encode(part) for part in op.files_only]]
+            return ["exec", op.user, [_encode(part) for part in op.files_only]]
         case Copy():
             return ["copy", op.dst, op.owner]
         case InstallPackages():
@@ -155,8 +156,8 @@ def _encode(op: Op | FileOp) -> list[Any]:
 def _decode(kind: str, *rest: Any) -> Any:
     match kind:
         case "exec":
-            shows, user, parts = rest
-            return Exec("", (), str(shows), user, files_only=tuple(_decode(*part) for part in parts))
+            user, parts = rest
+            return Exec("", (), "", user, files_only=tuple(_decode(*part) for part in parts))
         case "copy":
             dst, owner = rest
             return Copy("", "", str(dst), owner)

@@ -17,8 +17,9 @@ from imagebuilder import Image
 from imagebuilder.builders.direct import interpreters, python
 from imagebuilder.builders.direct.pinning import Pinner
 from imagebuilder.builders.events import Warning  # noqa: A004 - the design's event
+from imagebuilder.deploy.rebase import rebase_image
 from imagebuilder.engine import Options
-from imagebuilder.errors import LockError
+from imagebuilder.errors import ConfigError, LockError
 from imagebuilder.lock.locks import Held, Locks
 from imagebuilder.locking import Upgrade, Wanted, lock
 from imagebuilder.outputs.output import Push
@@ -77,6 +78,20 @@ def test_a_base_that_moves_on_is_not_followed(locker: Locker, bench: Any, code: 
     assert newer.digest != entry.digest
     locker.build(image, newer)
     assert "etc/new" in bench.read(locker.uri).tree
+
+
+def test_a_rebase_has_no_identifier_since_the_lock_pins_the_base(locker: Locker, bench: Any, code: Path) -> None:
+    base = bench.base(DEBIAN, Env=ENV)
+    image = Image.from_base(base).with_source_folder(code, "/code")
+    locker.build(image, locker.lock(image))
+    bench.base({**DEBIAN, "etc/new": "new\n"}, Env=ENV)
+    with pytest.raises(ConfigError, match="its lock pins its base") as caught:
+        rebase_image(bench.client, bench.direct(), locker.uri, base)
+    assert "imagebuild lock" in (caught.value.hint or "")
+    moved = rebase_image(bench.client, bench.direct(), locker.uri, base, to=f"{bench.registry.host}/app:newer")
+    made = bench.read(moved.uri)
+    assert "etc/new" in made.tree
+    assert not [label for label in made.run.get("Labels") or {} if label.startswith("io.imagebuilder.")]
 
 
 def test_packages_are_those_of_the_lock_and_nobody_resolves(
