@@ -65,7 +65,7 @@ class Kept:
         laid = self._next()
         if laid.place != place:
             raise MisfitError(f"its files are at {laid.place}, and on the new base they would be at {place}")
-        if laid.count and (path := difference(laid.seen, assembly.facts)) is not None:
+        if (path := difference(laid.seen, assembly.facts)) is not None:
             raise MisfitError(f"/{path} of the new base is not what it was, and a layer of the image depends on it")
         self._stand(assembly, laid)
         for name, ids in laid.ids.items():

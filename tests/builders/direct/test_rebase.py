@@ -246,6 +246,10 @@ def test_other_settings_that_do_not_fit(bench: Any, code: Path) -> None:
     uri, _ = built(bench, Image.from_base(old).with_source_file(code / "main.py", "x.py"))
     with pytest.raises(BuildError, match=r"at /srv/x\.py, and on the new base they would be at /tmp/x\.py"):
         moved(bench, uri, bench.base(newer(), name="newer", WorkingDir="/tmp"))
+    there = bench.base({**DEBIAN, "data/": None}, name="there")
+    uses, _ = built(bench, Image.from_base(there).with_workdir("/data").clone(name="uses"))
+    with pytest.raises(BuildError, match="/data of the new base is not what it was"):
+        moved(bench, uses, bench.base(newer(), name="lacks"))
     with pytest.raises(BuildError, match="ONBUILD"):
         moved(bench, uri, bench.base(newer(), name="triggers", WorkingDir="/srv", OnBuild=["RUN true"]))
     with pytest.raises(RegistryError):
