@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "tasksdk.engines"
 _OWN = {
     "process": "tasksdk.engines.process:ProcessEngine",
-    "docker": "tasksdk.engines.docker:DockerEngine",
-    "kubernetes": "tasksdk.engines.kubernetes:KubernetesEngine",
 }
 
 

@@ -40,14 +40,3 @@ def failure_of(error: BaseException) -> Failure:
     final = (NonRecoverableError, UserInputError, TaskDefinitionError, ImportError, SyntaxError)
     recoverable = not isinstance(error, final) and not (isinstance(error, TaskError) and not error.recoverable)
     return Failure(type(error).__name__, text, recoverable=recoverable, by_user=not isinstance(error, OSError))
-
-
-def task_error(document: bytes, where: str) -> TaskError:
-    """The exception that a client raises for an error document."""
-    from flyteidl2.core.execution_pb2 import ContainerError, ErrorDocument
-
-    error = ErrorDocument.FromString(document).error
-    lines = error.message.strip().splitlines() or [error.code]
-    summary = next((line for line in reversed(lines) if line and not line[0].isspace()), lines[-1])
-    recoverable = error.kind == ContainerError.RECOVERABLE
-    return TaskError(f"{where} failed: {summary}", code=error.code, traceback=error.message, recoverable=recoverable)

@@ -9,16 +9,20 @@ from tasksdk.running.local_body import AsyncLocalBody, LocalBody
 from tasksdk.task.dispatch import drive
 
 if TYPE_CHECKING:
+    from tasksdk.context.current import Controller
     from tasksdk.task.base import Task
 
 
 class LocalController:
-    """Performs every call here: synchronous tasks at once, asynchronous ones on the caller's event loop."""
+    """Performs every call here: synchronous tasks at once, asynchronous ones on the caller's event loop.
 
-    def __init__(self, state: RunState) -> None:
+    What these call in turn goes to `children`, where it is given.
+    """
+
+    def __init__(self, state: RunState, children: Controller | None = None) -> None:
         self.state = state
-        self._here = LocalBody(self)
-        self._on_loop = AsyncLocalBody(self)
+        self._here = LocalBody(children or self)
+        self._on_loop = AsyncLocalBody(children or self)
 
     def call(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The task's value, or a coroutine of it for an asynchronous task."""

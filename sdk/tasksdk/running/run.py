@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasksdk.errors import TaskAbortedError
 from tasksdk.running.action import Action
 from tasksdk.running.names import ROOT
 from tasksdk.running.outputs import Outputs, Waiting
@@ -87,12 +86,7 @@ class Run:
     @property
     def error(self) -> BaseException | None:
         """What it failed with; waits for its end."""
-        from concurrent.futures import CancelledError
-
-        try:
-            return self._future.exception()
-        except CancelledError:
-            return TaskAbortedError(f"run {self.name} was aborted", code="Aborted", recoverable=False)
+        return self._future.exception()
 
     @property
     def values(self) -> tuple[Any, ...]:

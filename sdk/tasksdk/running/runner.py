@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tasksdk.context.current import Mode
     from tasksdk.engines.port import Engine
+    from tasksdk.running.remote_controller import RemoteController
 
 _MODES = ("local", "remote", "hybrid")
 
@@ -67,27 +68,55 @@ class Runner:
     def start(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
         """Start a run of the task."""
         state = self._state(task)
-        controller = LocalController(state)
+        if self.mode == "remote":
+            return self._start_remote(state, task, args, kwargs)
+        controller = self._here(state)
         future: Future[Any] = Future()
         try:
             with Context(ContextData(None, controller)):
                 value = controller.call(task, args, kwargs)
                 future.set_result(_finish(value) if task.is_async else value)
         finally:
-            self._end(state, task)
+            _end(state, task)
         return Run(state, task, future)
 
     async def start_aio(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
         """Start a run of the task on this event loop."""
         state = self._state(task)
-        controller = LocalController(state)
+        if self.mode == "remote":
+            return self._start_remote(state, task, args, kwargs)
+        controller = self._here(state)
         future: Future[Any] = Future()
         try:
             with Context(ContextData(None, controller)):
                 future.set_result(await controller.call_aio(task, args, kwargs))
         finally:
-            self._end(state, task)
+            _end(state, task)
         return Run(state, task, future)
+
+    def _here(self, state: RunState) -> LocalController:
+        """A controller that runs the first task here, and in hybrid mode those that it calls on the engine."""
+        return LocalController(state, self._there(state) if self.mode == "hybrid" else None)
+
+    def _there(self, state: RunState) -> RemoteController:
+        from tasksdk.running.configuration import configuration
+        from tasksdk.running.engine_body import EngineBody
+        from tasksdk.running.engine_loop import engine_loop
+        from tasksdk.running.images import Images
+        from tasksdk.running.remote_controller import RemoteController
+
+        loop = engine_loop()
+        body = EngineBody(loop.engine(self.engine), state, Images(), str(configuration().root))
+        return RemoteController(state, body, loop)
+
+    def _start_remote(self, state: RunState, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
+        task.native_interface.bind(args, kwargs, task.name)
+        controller = self._there(state)
+        with Context(ContextData()):
+            future = controller.start(task, args, kwargs).future
+        ended: Future[Any] = Future()
+        future.add_done_callback(lambda done: _settle(done, ended, state, task))
+        return Run(state, task, ended, controller.abort)
 
     def _state(self, task: Task) -> RunState:
         given: object = task
@@ -102,15 +131,25 @@ class Runner:
         store.put_run(RunRow(name, task.name, self.mode, "running", time.time()))
         return state
 
-    def _end(self, state: RunState, task: Task) -> None:
-        store = state.database
-        assert store is not None
-        first = next((row for row in store.actions(state.name) if row.parent is None), None)
-        row = store.run(state.name)
-        phase = "failed" if first is None else first.phase
-        store.put_run(
-            RunRow(state.name, task.name, state.mode, phase, time.time() if row is None else row.started, time.time())
-        )
+
+def _settle(done: Future[Any], ended: Future[Any], state: RunState, task: Task) -> None:
+    """Record the end of a remote run, then let whoever waits go on."""
+    _end(state, task)
+    error = done.exception()
+    if error is not None:
+        ended.set_exception(error)
+    else:
+        ended.set_result(done.result())
+
+
+def _end(state: RunState, task: Task) -> None:
+    store = state.database
+    assert store is not None
+    first = next((row for row in store.actions(state.name) if row.parent is None), None)
+    row = store.run(state.name)
+    phase = "failed" if first is None else first.phase
+    started = time.time() if row is None else row.started
+    store.put_run(RunRow(state.name, task.name, state.mode, phase, started, time.time()))
 
 
 def _finish(value: Coroutine[Any, Any, Any]) -> Any:

@@ -190,6 +190,7 @@ class Configured:
         new = object.__new__(type(self))
         new.__dict__.update(self.__dict__)
         new.settings = self.settings.replace(**changed)
+        new.__dict__["_overridden"] = self
         return new
 
 

@@ -74,7 +74,7 @@ class DefaultTaskResolver(TaskResolverMixin):
         module_name = t.instantiated_in
         module = sys.modules.get(module_name or "")
         function = getattr(t, "__name__", None)
-        name = function if function is not None and getattr(module, function, None) is t else t.find_lhs()
+        name = function if function is not None and getattr(module, function, None) is t.origin else t.find_lhs()
         if module is None or module_name is None or name is None:
             raise TaskDefinitionError(
                 f"task {t.name} cannot be found by another process: no module has it under a name",

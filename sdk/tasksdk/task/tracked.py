@@ -10,6 +10,7 @@ class Tracked:
     """Remembers the module whose top level made the object."""
 
     _instantiated_in: str | None = None
+    _overridden: Tracked | None = None
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Any:
         """Look up the stack for the module that is being executed."""
@@ -28,6 +29,11 @@ class Tracked:
         return self._instantiated_in
 
     @property
+    def origin(self) -> Tracked:
+        """Itself, or what it is an override of: that is what a module knows."""
+        return self if self._overridden is None else self._overridden.origin
+
+    @property
     def lhs(self) -> str | None:
         """The variable it was assigned to; None where there is none."""
         return self.find_lhs()
@@ -38,7 +44,7 @@ class Tracked:
         if module is None:
             return None
         for name, value in vars(module).items():
-            if value is self:
+            if value is self.origin:
                 return name
         return None
 

@@ -8,6 +8,7 @@ import pytest
 from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason, Phase, SecretValue
 from tasksdk.engines.fixed import FixedEngine, Outcome
 from tasksdk.engines.port import Engine
+from tasksdk.engines.process import ProcessEngine
 from tasksdk.engines.registry import open_engine
 from tasksdk.errors import EngineError
 
@@ -25,8 +26,10 @@ def spec(case: str, **settings: object) -> AttemptSpec:
     )
 
 
-@pytest.fixture(params=["fixed"])
-def engine() -> Engine:
+@pytest.fixture(params=["fixed", "process"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    if request.param == "process":
+        return ProcessEngine(grace=0.2)
     return FixedEngine(lambda asked: OUTCOMES[asked.action])
 
 

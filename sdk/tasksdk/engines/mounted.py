@@ -1,0 +1,58 @@
+"""Secrets as files on this machine, there while a task runs."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tasksdk.errors import TaskDefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tasksdk.engines.attempt import SecretValue
+
+_users: dict[str, tuple[str, int]] = {}
+_lock = threading.Lock()
+
+
+@contextmanager
+def mounted(secret: SecretValue, path: str) -> Iterator[None]:
+    """Write the value to the path, for this user alone, and remove it after the last task that needs it.
+
+    Raises:
+        TaskDefinitionError: something else is there, or nothing may be written there.
+    """
+    with _lock:
+        value, users = _users.get(path, (secret.reveal(), 0))
+        if value != secret.reveal():
+            raise TaskDefinitionError(
+                f"secret {secret.key!r}: another one is mounted at {path} by a task that runs now"
+            )
+        if users == 0:
+            _write(secret, path)
+        _users[path] = (value, users + 1)
+    try:
+        yield
+    finally:
+        with _lock:
+            value, users = _users.pop(path)
+            if users > 1:
+                _users[path] = (value, users - 1)
+            else:
+                os.unlink(path)  # noqa: PTH108 - beside os.open
+
+
+def _write(secret: SecretValue, path: str) -> None:
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - beside os.open
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise TaskDefinitionError(
+            f"secret {secret.key!r} cannot be mounted at {path} on this machine: {error.strerror}",
+            hint="mount it where you may write, or run the task in its image",
+        ) from None
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(secret.reveal())

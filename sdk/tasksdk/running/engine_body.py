@@ -1,0 +1,170 @@
+"""Runs bodies on an engine: inputs out, an attempt, outputs or an error back."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason, Phase
+from tasksdk.errors import OutOfMemoryError, TaskAbortedError, TaskError, TaskTimeoutError
+from tasksdk.running.errors_document import task_error
+from tasksdk.running.names import attempt_name
+from tasksdk.running.secret_values import secret_values
+from tasksdk.task.serialization import EXECUTOR, SerializationContext
+from tasksdk.types import storage
+from tasksdk.wire import read_map, write_map
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tasksdk.context.current import TaskContext
+    from tasksdk.engines.port import Engine
+    from tasksdk.literals import Literals
+    from tasksdk.running.calls import RunState
+    from tasksdk.running.images import Images
+    from tasksdk.task.base import Task
+
+_FINAL = {ExitReason.IMAGE_UNAVAILABLE, ExitReason.NOT_STARTED}
+
+
+class EngineBody:
+    """Submits each attempt, follows its logs, and reads what it left in its folder."""
+
+    waits = True
+
+    def __init__(self, engine: Engine, state: RunState, images: Images, root: str) -> None:
+        self._engine = engine
+        self._state = state
+        self._images = images
+        self._root = root
+        self.aborting: str | None = None
+
+    async def run(self, task: Task, context: TaskContext, literals: Literals) -> Literals | None:
+        """Run one attempt on the engine."""
+        self._refuse_when_aborting(task)
+        assert context.input_path is not None
+        assert context.output_path is not None
+        await asyncio.to_thread(storage.write, context.input_path, write_map(literals))
+        spec = await self._spec(task, context)
+        await self._engine.submit(spec)
+        logs = asyncio.ensure_future(self._keep_logs(spec.name, f"{context.output_path}/log.txt"))
+        try:
+            ended = await self._end(spec.name)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._engine.abort(spec.name, self.aborting or "the client was interrupted"))
+            raise
+        finally:
+            await asyncio.wait({logs}, timeout=10)
+            logs.cancel()
+        return await asyncio.to_thread(_outcome, task, context.output_path, ended)
+
+    def _refuse_when_aborting(self, task: Task) -> None:
+        if self.aborting is not None:
+            raise TaskAbortedError(f"task {task.name} was aborted: {self.aborting}", code="Aborted", recoverable=False)
+
+    async def wait(self, seconds: float) -> None:
+        """Sleep on the event loop."""
+        await asyncio.sleep(seconds)
+
+    async def _spec(self, task: Task, context: TaskContext) -> AttemptSpec:
+        assert context.input_path is not None
+        assert context.output_path is not None
+        state, action = self._state, context.action
+        variables = {
+            **task.env_vars,
+            "TASKSDK_RUN": state.name,
+            "TASKSDK_ACTION": action.name,
+            "TASKSDK_ATTEMPT": str(action.attempt),
+            "TASKSDK_MODE": state.mode,
+            "TASKSDK_VERSION": state.version,
+        }
+        executor: tuple[str, ...] = (EXECUTOR,)
+        image, bundle = None, None
+        if self._engine.runs_images:
+            image = await asyncio.to_thread(self._images.reference, task.image)
+            bundle = await asyncio.to_thread(self._images.bundle, self._root, f"{state.folder}/code")
+        else:
+            from tasksdk.engines.process import python_variables
+
+            executor = (sys.executable, "-m", "tasksdk.executor")
+            variables = {**python_variables(), **variables}
+        sctx = SerializationContext(
+            version=state.version,
+            images=state.images,
+            code_bundle=bundle,
+            root_dir=self._root,
+            input_path=context.input_path,
+            output_path=context.output_path,
+            raw_data_path=context.raw_data,
+            executor=executor,
+        )
+        template = task.to_template(sctx)
+        checkpoint = context.checkpoint
+        argv = [*template.container.command, *template.container.args]
+        if checkpoint is not None and argv[: len(executor)] == list(executor):
+            previous = [] if checkpoint.previous is None else ["--prev-checkpoint", checkpoint.previous]
+            argv[len(executor) : len(executor)] = ["--checkpoint-path", checkpoint.path, *previous]
+        return AttemptSpec(
+            name=attempt_name(state.name, action.name, action.attempt),
+            run=state.name,
+            action=action.name,
+            attempt=action.attempt,
+            task=task.name,
+            argv=tuple(argv),
+            image=image,
+            env=variables,
+            secrets=secret_values(task.secrets, f"task {task.name}"),
+            resources=task.resources,
+            max_runtime=task.timeout.runtime_seconds,
+            max_queued=task.timeout.queued_seconds,
+            folders=(state.folder,),
+            interruptible=task.interruptible,
+            queue=task.queue,
+            pod_template=task.pod_template,
+            reusable=task.reusable,
+            labels=_labels(task),
+            template=template.SerializeToString(deterministic=True),
+        )
+
+    async def _end(self, name: str) -> Exit:
+        async for event in self._engine.watch(name):
+            if event.exit is not None:
+                return event.exit
+        return Exit(ExitReason.LOST, message="the engine stopped telling about it")
+
+    async def _keep_logs(self, name: str, uri: str) -> None:
+        path = storage.local_path(uri)
+        if path is None:
+            lines = [line.text async for line in self._engine.logs(name)]
+            await asyncio.to_thread(storage.write, uri, "".join(f"{line}\n" for line in lines).encode())
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", encoding="utf-8", buffering=1) as file:
+            async for line in self._engine.logs(name):
+                file.write(f"{line.text}\n")
+
+
+def _labels(task: Task) -> Mapping[str, str]:
+    return {} if task.queue is None else {"queue": task.queue}
+
+
+def _outcome(task: Task, folder: str, ended: Exit) -> Literals | None:
+    """What came of an attempt: what its executor wrote, unless the engine knows better how it ended."""
+    where = f"task {task.name}"
+    if ended.reason in {ExitReason.TIMED_OUT, ExitReason.QUEUED_TOO_LONG}:
+        raise TaskTimeoutError(f"{where}: {ended.message}", code="Timeout")
+    if ended.phase is Phase.ABORTED:
+        raise TaskAbortedError(f"{where} was aborted: {ended.message}", code="Aborted", recoverable=False)
+    if ended.reason is ExitReason.OUT_OF_MEMORY:
+        raise OutOfMemoryError(f"{where} ran out of memory: {ended.message}", code="OutOfMemory")
+    error = storage.join(folder, "error.pb")
+    if storage.exists(error):
+        raise task_error(storage.read(error), where)
+    if ended.reason is not ExitReason.COMPLETED:
+        final = ended.reason in _FINAL
+        raise TaskError(
+            f"{where} failed: {ended.message or ended.reason}", code=str(ended.reason), recoverable=not final
+        )
+    outputs = storage.join(folder, "outputs.pb")
+    return read_map(storage.read(outputs)) if storage.exists(outputs) else None

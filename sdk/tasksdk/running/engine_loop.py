@@ -1,0 +1,104 @@
+"""One event loop in a thread of its own, on which all engines of this process work."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import sys
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from tasksdk.engines.registry import open_engine
+from tasksdk.errors import TaskAbortedError
+from tasksdk.running.configuration import configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from tasksdk.engines.port import Engine
+
+_CLOSING = 30.0
+
+
+class Work:
+    """Something that the loop does; `future` is done when it has really ended, also after it was cancelled."""
+
+    def __init__(self, work: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> None:
+        self.future: Future[Any] = Future()
+        self._loop = loop
+        self._task: asyncio.Task[None] | None = None
+        loop.call_soon_threadsafe(self._start, work)
+
+    def cancel(self) -> None:
+        """Ask for its end."""
+        self._loop.call_soon_threadsafe(self._cancel)
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
+        self._task = self._loop.create_task(self._do(work))
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _do(self, work: Coroutine[Any, Any, Any]) -> None:
+        try:
+            value = await work
+        except asyncio.CancelledError:
+            aborted = TaskAbortedError("the run was aborted", code="Aborted", recoverable=False)
+            self.future.set_exception(aborted)
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(value)
+
+
+class EngineLoop:
+    """Keeps the engines that were opened, by their names, and closes them when the process ends."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._engines: dict[str, Engine] = {}
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="tasksdk-engines", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def submit(self, work: Coroutine[Any, Any, Any]) -> Work:
+        """Start work on the loop, in a copy of this thread's context."""
+        return Work(work, self._loop)
+
+    def engine(self, asked: str | Engine | None) -> Engine:
+        """The engine of that name, or the configured one."""
+        if asked is not None and not isinstance(asked, str):
+            with self._lock:
+                self._engines.setdefault(f"given {id(asked)}", asked)
+            return asked
+        settings = configuration()
+        name = asked or settings.engine
+        with self._lock:
+            if name not in self._engines:
+                self._engines[name] = open_engine(name, settings.engines.get(name, {}))
+                if not self._engines[name].runs_images:
+                    text = f"tasksdk: engine {name!r} runs tasks as processes here; their images are not used\n"
+                    sys.stderr.write(text)
+            return self._engines[name]
+
+    def close(self) -> None:
+        """End what runs and close the engines."""
+        with self._lock:
+            engines, self._engines = list(self._engines.values()), {}
+        for engine in engines:
+            self.submit(engine.close()).future.result(_CLOSING)
+
+
+_made: list[EngineLoop] = []
+_making = threading.Lock()
+
+
+def engine_loop() -> EngineLoop:
+    """The loop, made when it is first needed."""
+    with _making:
+        if not _made:
+            _made.append(EngineLoop())
+        return _made[0]

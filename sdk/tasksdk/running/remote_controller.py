@@ -1,0 +1,63 @@
+"""Runs the tasks that a running task calls on an engine."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from tasksdk.running.calls import RunState, perform
+
+if TYPE_CHECKING:
+    from tasksdk.running.engine_body import EngineBody
+    from tasksdk.running.engine_loop import EngineLoop, Work
+    from tasksdk.task.base import Task
+
+
+class RemoteController:
+    """Performs every call on the engines' event loop, whatever thread it comes from."""
+
+    def __init__(self, state: RunState, body: EngineBody, loop: EngineLoop) -> None:
+        self.state = state
+        self.body = body
+        self._loop = loop
+        self._calls: set[Work] = set()
+
+    def start(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Work:
+        """Start a call."""
+        work = self._loop.submit(perform(self.state, self.body, task, args, kwargs))
+        self._calls.add(work)
+        work.future.add_done_callback(lambda _: self._calls.discard(work))
+        return work
+
+    def call(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The task's value, or a coroutine of it for an asynchronous task."""
+        if task.is_async:
+            return self.call_aio(task, args, kwargs)
+        work = self.start(task, args, kwargs)
+        try:
+            return work.future.result()
+        except BaseException:
+            # Where this thread was interrupted, so is the attempt.
+            work.cancel()
+            raise
+
+    async def call_aio(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The task's value."""
+        work = self.start(task, args, kwargs)
+        try:
+            return await asyncio.shield(asyncio.wrap_future(work.future))
+        except asyncio.CancelledError:
+            work.cancel()
+            raise
+
+    def abort(self, reason: str) -> None:
+        """End every call that runs."""
+        self.body.aborting = reason
+        for work in list(self._calls):
+            work.cancel()
+
+    def after_fork(self) -> None:
+        """A child of this process has no engines of its own."""
+
+    def flush(self) -> None:
+        """Nothing is gathered here."""
