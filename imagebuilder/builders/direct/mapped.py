@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from imagebuilder.builders.direct.base import RemoteStore
-from imagebuilder.cache.in_use import touch
+from imagebuilder.builders.direct.bring import bring, is_here
 from imagebuilder.cache.kinds import IMAGES, LAYERS
 from imagebuilder.errors import ImageBuilderError
 from imagebuilder.layers.assembly import spliced_layer
@@ -34,7 +31,6 @@ if TYPE_CHECKING:
 
 OUTLINES: Final = "outline"
 _REQUESTS: Final = 16  # at a time
-_PIECE: Final = 1 << 20
 
 
 @dataclass
@@ -158,7 +154,7 @@ class MappedStack:
             if found is None:
                 return None
             layers += found
-        away = [layer for layer in layers if not self._is_here(layer)]
+        away = [layer for layer in layers if not is_here(layer, self._store)]
         there = side_by_side(lambda layer: self._map.has(layer.descriptor, self.warnings.append), away, _REQUESTS)
         if not all(there):
             return None
@@ -206,7 +202,7 @@ class MappedStack:
                 compiled = codec != CODEC
                 slot = _Slot(group, key, f"bytecode of {what}" if compiled else what, compiled)
                 found = self._cache.get(key)
-                if found is not None and self._is_here(found):
+                if found is not None and is_here(found, self._store):
                     slot.layer = found
                 self._slots.append(slot)
         self._ask_layers([slot for slot in self._slots if slot.layer is None])
@@ -229,30 +225,12 @@ class MappedStack:
             side_by_side(ask, slots, _REQUESTS)
 
     def _bring(self, layer: Layer, slot: _Slot) -> bool:
-        """Fetch a layer, and unpack it once to see that it is what the map says."""
-        descriptor = layer.descriptor
-        remote = RemoteStore(self._map.client, self._map.repository, [descriptor])
-        try:
-            if not self._is_here(layer):
-                with remote.open(descriptor.digest) as stream:
-                    self._store.add(descriptor, stream)
-            path = self._store.path(descriptor.digest)
-            problem = None if _unpacks_to(path) == layer.diff_id else "it unpacks to something else"
-        except (ImageBuilderError, OSError) as error:
-            problem = error.message if isinstance(error, ImageBuilderError) else str(error)
+        problem = bring(self._map.client, self._map.repository, layer, self._store)
         if problem is None:
             self._cache.put(slot.key, layer)
             return True
         self.warnings.append(f"the layer of {slot.what} in the shared cache was not used: {problem}")
         return False
-
-    def _is_here(self, layer: Layer) -> bool:
-        path = self._store.path(layer.descriptor.digest)
-        touch([path])
-        try:
-            return path.stat().st_size == layer.descriptor.size
-        except OSError:
-            return False
 
     # -- what is made ------------------------------------------------------------------------------------------------
 
@@ -313,14 +291,3 @@ def _require_same(outline: Outline, file: LockedFile) -> None:
 
 class _PoisonedError(Exception):
     """The map says about a wheel what is not true; nothing it says is used then."""
-
-
-def _unpacks_to(path: Path) -> str:
-    hasher = hashlib.sha256()
-    try:
-        with gzip.open(path) as file:
-            while data := file.read(_PIECE):
-                hasher.update(data)
-    except (EOFError, zlib.error, OSError):
-        return ""
-    return f"sha256:{hasher.hexdigest()}"
