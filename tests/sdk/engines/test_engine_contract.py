@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import pytest
 from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason, Phase, SecretValue
@@ -12,6 +13,7 @@ from tasksdk.engines.process import ProcessEngine
 from tasksdk.engines.registry import open_engine
 from tasksdk.errors import EngineError
 
+IMAGE = f"{os.environ.get('IMAGEBUILDER_TEST_REGISTRY', 'localhost:5000')}/library/python:3.11-slim-bookworm"
 OUTCOMES = {
     "succeed": Outcome(lines=("one", "two")),
     "fail": Outcome(Exit(ExitReason.ERROR, 3)),
@@ -21,15 +23,17 @@ OUTCOMES = {
 
 def spec(case: str, **settings: object) -> AttemptSpec:
     script = {"succeed": "echo one; echo two", "fail": "exit 3", "hang": "sleep 1000"}[case]
-    return AttemptSpec(
-        name=f"run-{case}-1", run="run", action=case, attempt=1, task="t", argv=("sh", "-c", script), **settings
-    )
+    name, argv = f"run-{case}-1", ("sh", "-c", script)
+    return AttemptSpec(name=name, run="run", action=case, attempt=1, task="t", argv=argv, image=IMAGE, **settings)
 
 
-@pytest.fixture(params=["fixed", "process"])
+@pytest.fixture(params=["fixed", "process", pytest.param("kubernetes", marks=pytest.mark.kube)])
 def engine(request: pytest.FixtureRequest) -> Engine:
     if request.param == "process":
         return ProcessEngine(grace=0.2)
+    if request.param == "kubernetes":
+        namespace = request.getfixturevalue("cluster").namespace
+        return open_engine("kubernetes", {"namespace": namespace, "grace_seconds": 1})
     return FixedEngine(lambda asked: OUTCOMES[asked.action])
 
 
@@ -105,6 +109,7 @@ def test_an_unknown_attempt_is_an_error(engine: Engine) -> None:
     async def story() -> None:
         with pytest.raises(EngineError, match="nothing-1"):
             await engine.abort("nothing-1")
+        await engine.close()
 
     asyncio.run(story())
 

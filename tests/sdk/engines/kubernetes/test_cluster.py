@@ -4,8 +4,12 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
-    from .conftest import Cluster
+    from ...conftest import Cluster
+
+pytestmark = pytest.mark.kube
 
 
 def job(cluster: Cluster, *command: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,12 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CLUSTER_IS_DOWN = 'the cluster is not up: run `scripts/kube up`, then eval "$(scripts/kube env)"'
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.kube)
 
 
 @dataclass(frozen=True)
