@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "tasksdk.engines"
 _OWN = {
     "process": "tasksdk.engines.process:ProcessEngine",
+    "kubernetes": "tasksdk.engines.kubernetes:KubernetesEngine",
 }
 
 
