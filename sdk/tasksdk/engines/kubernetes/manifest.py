@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from base64 import b64encode
 from hashlib import sha256
@@ -150,6 +151,9 @@ def _pod_spec(spec: AttemptSpec, settings: Settings, base: PodBase, places: list
         pod["serviceAccountName"] = settings.service_account
     elif "serviceAccountName" not in base.spec:
         pod["automountServiceAccountToken"] = False
+    shared = any(mount["name"].startswith("storage-") and not mount.get("readOnly") for mount in mounts)
+    if shared and settings.run_as == "client" and "securityContext" not in base.spec:
+        pod["securityContext"] = {"runAsUser": os.getuid(), "runAsGroup": os.getgid()}
     if spec.max_runtime is not None:
         pod["activeDeadlineSeconds"] = max(1, ceil(spec.max_runtime + settings.start_seconds))
     return dict(merged(base.spec, pod))

@@ -42,7 +42,8 @@ class Settings(Value):
 
     `start_seconds` is how long a pod may pull and start before the cluster too, for clients that are gone, enforces its
     bound on running time; `keep_seconds` is how long the cluster keeps a Job that ended unseen; `patience_seconds` is
-    how long the API server may be out of reach.
+    how long the API server may be out of reach. `run_as` is whose files a pod writes into storage: those of the
+    "client" (its user and group), or of the "image".
     """
 
     kubeconfig: str | None = None
@@ -53,6 +54,7 @@ class Settings(Value):
     labels: Mapping[str, str] = {}
     annotations: Mapping[str, str] = {}
     storage: tuple[Storage, ...] = ()
+    run_as: str = "client"
     queues: Mapping[str, Placement] = {}
     interruptible: Placement = Placement()
     gpu_resource: str = "nvidia.com/gpu"
@@ -62,6 +64,11 @@ class Settings(Value):
     grace_seconds: float = 10.0
     keep_seconds: float = 600.0
     patience_seconds: float = 120.0
+
+    def check(self) -> None:
+        """Refuse what pods cannot run as."""
+        if self.run_as not in {"client", "image"}:
+            raise _wrong("the kubernetes engine: run_as", self.run_as, '"client" or "image"')
 
 
 def read_settings(given: Mapping[str, Any]) -> Settings:

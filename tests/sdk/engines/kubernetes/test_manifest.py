@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -96,6 +97,16 @@ def test_folders_come_from_the_storage_that_has_them() -> None:
         {"name": "storage-0", "mountPath": "/shared/run/out", "subPath": "run/out"},
         {"name": "storage-0", "mountPath": "/var/inputs", "subPath": "run/in", "readOnly": True},
     ]
+
+
+def test_files_in_storage_are_the_client_s_unless_somebody_says_otherwise() -> None:
+    def user(template: PodTemplate | None = None, folder: str = "/shared/run", **table: Any) -> Any:
+        return pod(template, {"storage": [SHARED], **table}, folders=(folder,)).get("securityContext")
+
+    assert user() == {"runAsUser": os.getuid(), "runAsGroup": os.getgid()}
+    assert user(run_as="image") is None
+    assert user(folder="s3://bucket/run") is None
+    assert user(PodTemplate({"securityContext": {"runAsUser": 7}})) == {"runAsUser": 7}
 
 
 def test_a_folder_of_this_machine_alone_is_refused() -> None:
@@ -214,6 +225,7 @@ def test_two_texts_are_two_labels(one: str, other: str) -> None:
         ({"queues": {"a": 1}}, "queues.a"),
         ({"queues": {"a": {"colour": "red"}}}, "colour"),
         ({"namespace": 7}, "namespace"),
+        ({"run_as": "root"}, "run_as"),
     ],
 )
 def test_a_wrong_setting_is_named(table: dict[str, Any], said: str) -> None:

@@ -1,0 +1,120 @@
+"""Tasks of a user's, run on a real Kubernetes in an image with the SDK."""
+
+from __future__ import annotations
+
+import importlib
+import socket
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import google.protobuf
+import pytest
+from tasksdk import with_runcontext
+from tasksdk.errors import OutOfMemoryError, TaskError
+
+from imagebuilder import Image
+from imagebuilder.api import build
+
+from .conftest import BASE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import ModuleType
+
+    from tasksdk.running.runner import Runner
+
+    from .conftest import Ward
+
+pytestmark = pytest.mark.kube
+
+MODULE = """
+import asyncio, os
+from tasksdk import Resources, Secret, TaskEnvironment, ctx
+
+env = TaskEnvironment("far", image="{image}", env_vars={{"COLOUR": "$red"}}, resources=Resources(memory="128Mi"))
+
+@env.task(secrets=Secret("token", "team"))
+def where(x: int) -> str:
+    print("hello from", x)
+    return f"{{os.environ['HOSTNAME']}} {{ctx().mode}} {{os.environ['COLOUR']}} {{len(os.environ['TEAM_TOKEN'])}}"
+
+@env.task
+def boom(x: int) -> int:
+    raise ValueError(f"boom {{x}}")
+
+@env.task(retries=1)
+def second_time() -> str:
+    context = ctx()
+    kept = context.checkpoint.load()
+    if kept is None:
+        context.checkpoint.save(b"first")
+        os._exit(9)
+    return kept.decode()
+
+@env.task
+def greedy() -> int:
+    return len(bytearray(b"x" * 10**9))
+"""
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An image that holds the SDK, this checkout's, and what it needs."""
+    top, packages = Path(__file__).parents[4], Path(google.protobuf.__file__).parents[2]
+    launcher = tmp_path_factory.mktemp("launcher") / "tasksdk-execute"
+    launcher.write_text('#!/bin/sh\nexec python -m tasksdk.executor "$@"\n')
+    launcher.chmod(0o755)
+    made = Image.from_base(BASE, name=f"kube/{uuid.uuid4().hex}").with_env_vars({"PYTHONPATH": "/opt/sdk"})
+    for folder in (top / "sdk" / "tasksdk", top / "imagebuilder", packages / "flyteidl2", packages / "google"):
+        made = made.with_source_folder(folder, f"/opt/sdk/{folder.name}")
+    made = made.with_user("somebody")  # who may not write what belongs to whoever runs the tests
+    (result,) = build(made.with_source_file(launcher, "/usr/local/bin/tasksdk-execute"), registry=BASE.split("/")[0])
+    return f"{result.uri}@{result.digest}"
+
+
+@pytest.fixture
+def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: str) -> Iterator[ModuleType]:
+    monkeypatch.setenv("TASKSDK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TEAM_TOKEN", "hunter2")
+    (tmp_path / "kube_far.py").write_text(MODULE.format(image=image))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sys.modules.pop("kube_far", None)
+    yield importlib.import_module("kube_far")
+    from tasksdk.store.database import database
+
+    database().close()
+
+
+@pytest.fixture
+def remote(ward: Ward, tmp_path: Path) -> Callable[[], Runner]:
+    shared = str(tmp_path / "shared")
+    ward.settings["storage"] = [{"path": shared, "volume": {"hostPath": {"path": shared, "type": "DirectoryOrCreate"}}}]
+    engine = ward.open()
+    return lambda: with_runcontext(mode="remote", engine=engine, run_base_dir=shared)
+
+
+def test_a_task_runs_in_its_image(far: ModuleType, remote: Callable[[], Runner], ward: Ward) -> None:
+    started = remote().run(far.where, x=4)
+    host, *rest = started.outputs()[0].split()
+    assert (host != socket.gethostname(), rest) == (True, ["remote", "$red", "7"])
+    assert list(started.action.logs()) == ["hello from 4"]
+    assert ward.left() == []
+
+
+def test_a_user_s_exception_comes_back(far: ModuleType, remote: Callable[[], Runner]) -> None:
+    with pytest.raises(TaskError, match="boom 3") as failure:
+        remote().run(far.boom, x=3).outputs()[0]
+    assert "kube_far.py" in failure.value.traceback
+
+
+def test_a_retry_is_a_job_of_its_own_and_reads_the_checkpoint(far: ModuleType, remote: Callable[[], Runner]) -> None:
+    started = remote().run(far.second_time)
+    assert (started.outputs()[0], started.action.attempts) == ("first", 2)
+
+
+def test_memory_is_told(far: ModuleType, remote: Callable[[], Runner]) -> None:
+    with pytest.raises(OutOfMemoryError):
+        remote().run(far.greedy).outputs()[0]
