@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import socket
+import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.kube
 
 MODULE = """
-import asyncio, os
+import os, time
 from tasksdk import Resources, Secret, TaskEnvironment, ctx
 
 env = TaskEnvironment("far", image="{image}", env_vars={{"COLOUR": "$red"}}, resources=Resources(memory="128Mi"))
@@ -52,6 +54,11 @@ def second_time() -> str:
         context.checkpoint.save(b"first")
         os._exit(9)
     return kept.decode()
+
+@env.task
+def patient() -> str:
+    time.sleep(6)
+    return os.environ["HOSTNAME"]
 
 @env.task
 def greedy() -> int:
@@ -118,3 +125,29 @@ def test_a_retry_is_a_job_of_its_own_and_reads_the_checkpoint(far: ModuleType, r
 def test_memory_is_told(far: ModuleType, remote: Callable[[], Runner]) -> None:
     with pytest.raises(OutOfMemoryError):
         remote().run(far.greedy).outputs()[0]
+
+
+def test_a_run_whose_client_was_killed_is_taken_up(far: ModuleType, ward: Ward, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.tasksdk]\nengine = "kubernetes"\n[tool.tasksdk.engines.kubernetes]\n'
+        f'namespace = "{ward.cluster.namespace}"\ngrace_seconds = 1\n'
+        f'storage = [{{path = "{shared}", volume = {{hostPath = {{path = "{shared}"}}}}}}]\n'
+    )
+    program = (
+        "import kube_far, tasksdk\n"
+        f"runner = tasksdk.with_runcontext(mode='remote', name='taken-up', run_base_dir='{shared}')\n"
+        "print(runner.run(kube_far.patient).outputs()[0])\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path) as first:
+        deadline = time.monotonic() + 60
+        while True:
+            pods = ward.cluster.core.list_namespaced_pod(ward.cluster.namespace).items
+            if pods and pods[0].status.phase == "Running":
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        first.kill()
+    second = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert second.stdout.strip() == pods[0].metadata.name
+    assert ward.left() == []
