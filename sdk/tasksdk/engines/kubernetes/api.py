@@ -24,6 +24,7 @@ _PASSING = {429, 500, 502, 503, 504}
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0
 _ANSWER_SECONDS = 30.0
 WATCH_SECONDS = 60
+_LONGEST_LINE = 2**23
 _FIND_HINT = "set KUBECONFIG, or kubeconfig and context in the engine's settings"
 _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -97,7 +98,7 @@ class Api:
                 yield event
 
     async def lines(self, path: str, query: Query, seconds: float | None) -> AsyncGenerator[bytes]:
-        """The lines of an answer that comes bit by bit, without their ends."""
+        """The lines of an answer that comes bit by bit, without their ends; one that is too long comes in parts."""
         import aiohttp
 
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=_ANSWER_SECONDS)
@@ -110,6 +111,9 @@ class Api:
                 *whole, rest = (rest + piece).split(b"\n")
                 for line in whole:
                     yield line
+                if len(rest) > _LONGEST_LINE:  # a task may write without ever ending a line
+                    yield rest
+                    rest = b""
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise Unreachable(str(error) or type(error).__name__) from None
         finally:

@@ -34,7 +34,6 @@ class KubernetesEngine:
         self._api = Api(self._settings)
         self._attempts: dict[str, Attempt] = {}
         self._observers: dict[str, Observer] = {}
-        self._submitting = asyncio.Lock()
 
     async def submit(self, spec: AttemptSpec) -> None:
         """Create the Job, or join the one of this name."""

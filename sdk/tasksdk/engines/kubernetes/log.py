@@ -57,11 +57,9 @@ class Log:
                 yield LogLine(f"... {self.dropped - number} lines left out ...")
                 number = self.dropped
             if number < self.dropped + len(self._lines):
-                # Readers of a short log go line by line; a deque has no cheap slices.
-                part = list(self._lines)[number - self.dropped :]
-                number += len(part)
-                for text in part:
-                    yield LogLine(text)
+                text = self._lines[number - self.dropped]
+                number += 1
+                yield LogLine(text)
                 continue
             if self.complete:
                 return
