@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from imagebuilder.cache.locked import locked
+from imagebuilder.errors import WorkError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,11 +29,20 @@ def in_use(cache_dir: Path, *, quiet: bool = False) -> Iterator[None]:
     """Say that this cache is used from now on; a `quiet` user does not touch the images that it relies on.
 
     BuildKit is quiet: told that a layer is there, it does not send it, and nothing says that it was told so.
+
+    Raises:
+        WorkError: its folder cannot be written to.
     """
-    folder = use_folder(cache_dir)
-    with locked(folder / ".lock"):  # a file is never seen without its lock, nor made while something is removed
-        descriptor, name = tempfile.mkstemp(dir=folder, prefix=_QUIET if quiet else _USER)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        folder = use_folder(cache_dir)
+        with locked(folder / ".lock"):  # a file is never seen without its lock, nor made while something is removed
+            descriptor, name = tempfile.mkstemp(dir=folder, prefix=_QUIET if quiet else _USER)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:
+        raise WorkError(
+            f"the cache {cache_dir} cannot be used: {error.strerror or error}",
+            hint="set cache_dir, or IMAGEBUILDER_CACHE_DIR, to a folder you may write to",
+        ) from error
     try:
         yield
     finally:

@@ -17,6 +17,7 @@ from imagebuilder.cache.contents import look
 from imagebuilder.cache.in_use import in_use, touch
 from imagebuilder.cache.kinds import BYTECODE, IMAGES, KINDS, LAYERS, SOURCES, WHEELS
 from imagebuilder.cache.prune import bounded, prune
+from imagebuilder.errors import WorkError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,6 +215,17 @@ def test_a_cache_is_brought_below_its_bound_now_and_then(tmp_path: Path) -> None
     with bounded(tmp_path, 50):  # nearly full: looked at every time
         pass
     assert not second.exists()
+
+
+def test_a_folder_that_cannot_be_used_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file")
+    with (
+        pytest.raises(WorkError, match=r"the cache .*file/cache cannot be used: ") as caught,
+        in_use(tmp_path / "file" / "cache"),
+    ):
+        pass
+    assert caught.value.hint
+    assert "IMAGEBUILDER_CACHE_DIR" in caught.value.hint
 
 
 def test_a_cache_that_is_not_there(tmp_path: Path) -> None:
