@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _DRAIN_SECONDS = 20.0
 _REMOVAL_SECONDS = 60.0
 _LONGEST_WAIT = 10.0
+# How soon a pod is made, where nothing stands against it.
+_POD_SECONDS = 2.0
 
 
 class Bounds:
@@ -128,6 +130,8 @@ class Attempt:
             if job is not None or observer.ready:
                 container = _container_of(job)
                 seen = judge(job, observer.pods(self.name), container)
+                if seen.pod is None and seen.exit is None and job is not None:
+                    seen = seen.replace(message=await self._why_without_pod(api))
                 if self._abort is not None and (seen.exit is None or seen.tentative):
                     return Exit(ExitReason.ABORTED, message=self._abort)
                 if seen.exit is not None and not seen.tentative:
@@ -149,6 +153,19 @@ class Attempt:
                 return None
             raise
 
+    async def _why_without_pod(self, api: Api) -> str:
+        """What the cluster says about a Job whose pod it does not make: a quota, a policy."""
+        if time.time() - self._events[0].time < _POD_SECONDS:
+            return ""
+        about = f"involvedObject.kind=Job,involvedObject.name={self.name},reason=FailedCreate"
+        try:
+            found = await api.request(
+                "GET", f"/api/v1/namespaces/{api.namespace}/events", query=[("fieldSelector", about)]
+            )
+        except Refused:  # events may be none of this user's business
+            return ""
+        return f"its pod cannot be made: {found['items'][-1]['message']}" if found["items"] else ""
+
     def _notice(self, api: Api, seen: Seen, container: str, *, at_the_end: bool = False) -> None:
         """Tell a change, and read the output if somebody wants it."""
         if seen.started is not None and seen.pod is not None:
@@ -165,7 +182,7 @@ class Attempt:
     ) -> tuple[Exit | None, float]:
         """The end of an attempt that is late, or how long it may go on unseen."""
         now, bounds = time.time(), self._bounds
-        rest = [_LONGEST_WAIT]
+        rest = [_LONGEST_WAIT if seen.pod is not None else _POD_SECONDS]
         if seen.started is None:
             if seen.tentative:
                 self._unpulled = self._unpulled or now

@@ -172,6 +172,15 @@ def test_a_full_cluster_is_waited_for_no_longer_than_said(ward: Ward) -> None:
     assert ward.left() == []
 
 
+def test_a_quota_that_keeps_the_pod_away_is_named(ward: Ward) -> None:
+    quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    ward.cluster.core.create_namespaced_resource_quota(ward.cluster.namespace, quota)
+    told = ward.run(ward.sh("quota-1", "true", max_queued=6))
+    assert told.end.reason is ExitReason.QUEUED_TOO_LONG
+    assert "exceeded quota" in told.end.message
+    assert ward.left() == []
+
+
 def test_a_late_task_is_killed(ward: Ward) -> None:
     told = ward.run(ward.sh("late-1", "trap '' TERM; echo begun; sleep 1000", max_runtime=2))
     assert (told.end.reason, told.lines) == (ExitReason.TIMED_OUT, ["begun"])
