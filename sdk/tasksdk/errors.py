@@ -57,6 +57,7 @@ class ConversionError(UserInputError, TypeError):
         """Says whose value it is, and which part of it; once is enough."""
         if where := f"{subject}{self.place}".lstrip("."):
             self.message = f"{where}: {self.message}"
+            self.args = (self.message,)
         self.place = ""
 
 

@@ -5,13 +5,39 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tasksdk.types.dataframe import DataFrame
     from tasksdk.types.engine import TypeEngine
+    from tasksdk.types.file import File, HashMethod
+    from tasksdk.types.folder import Dir
+    from tasksdk.types.frames import DataFrameDecoder, DataFrameEncoder, DataFrameTransformerEngine
     from tasksdk.types.raw_data import RawData
     from tasksdk.types.transformer import TypeTransformer
 
-_PLACES = {"TypeEngine": "engine", "TypeTransformer": "transformer", "RawData": "raw_data"}
+_PLACES = {
+    "DataFrame": "dataframe",
+    "DataFrameDecoder": "frames",
+    "DataFrameEncoder": "frames",
+    "DataFrameTransformerEngine": "frames",
+    "Dir": "folder",
+    "File": "file",
+    "HashMethod": "file",
+    "RawData": "raw_data",
+    "TypeEngine": "engine",
+    "TypeTransformer": "transformer",
+}
 
-__all__ = ["RawData", "TypeEngine", "TypeTransformer"]
+__all__ = [
+    "DataFrame",
+    "DataFrameDecoder",
+    "DataFrameEncoder",
+    "DataFrameTransformerEngine",
+    "Dir",
+    "File",
+    "HashMethod",
+    "RawData",
+    "TypeEngine",
+    "TypeTransformer",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -26,7 +26,7 @@ _PRIMITIVES = {
     "datetime": dt.datetime,
     "duration": dt.timedelta,
 }
-_PRIMITIVE_TYPES = frozenset(_PRIMITIVES.values())
+_OWN_MODULES = ("tasksdk.types.file", "tasksdk.types.folder", "tasksdk.types.dataframe")
 _INLINE = 64 * 1024
 """Pickles up to this size stay in the literal, so that small values need no storage."""
 
@@ -123,7 +123,7 @@ def _own_converter(value: object) -> Converter | None:
         return _converter(kind)
     if kind is dt.datetime and value.tzinfo in (None, dt.timezone.utc):  # type: ignore[attr-defined]
         return _converter(kind)
-    if kind.__module__.startswith("tasksdk.types."):
+    if kind.__module__ in _OWN_MODULES:
         return _converter(kind)
     return None
 
@@ -142,4 +142,13 @@ def _hint_of(literal: Literal) -> Any:
         return type(None)
     if form == "primitive":
         return _PRIMITIVES.get(scalar.primitive.WhichOneof("value") or "")
+    if form == "blob":
+        from tasksdk.types.file import File
+        from tasksdk.types.folder import Dir
+
+        return Dir if scalar.blob.metadata.type.dimensionality == BlobType.MULTIPART else File
+    if form == "structured_dataset":
+        from tasksdk.types.dataframe import DataFrame
+
+        return DataFrame
     return None

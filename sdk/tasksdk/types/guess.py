@@ -6,7 +6,7 @@ import datetime as dt
 import enum
 from typing import TYPE_CHECKING, Any, Union
 
-from flyteidl2.core.types_pb2 import LiteralType, SimpleType
+from flyteidl2.core.types_pb2 import BlobType, LiteralType, SimpleType
 
 from tasksdk.errors import ConversionError
 from tasksdk.types import registry
@@ -121,7 +121,18 @@ def _union(literal_type: LiteralType) -> Any:
 def _blob(literal_type: LiteralType) -> Any:
     if literal_type.blob.format == FORMAT:
         return Any
-    raise ConversionError(f"no Python type stands for {form(literal_type)}")
+    from tasksdk.types.file import File
+    from tasksdk.types.folder import Dir
+
+    found = Dir if literal_type.blob.dimensionality == BlobType.MULTIPART else File
+    return found.__class_getitem__(literal_type.blob.format)
+
+
+def _table(literal_type: LiteralType) -> Any:
+    del literal_type
+    from tasksdk.types.dataframe import DataFrame
+
+    return DataFrame
 
 
 def _enumeration(literal_type: LiteralType) -> Any:
@@ -135,4 +146,5 @@ _FORMS: dict[str, Callable[[LiteralType], Any]] = {
     "union_type": _union,
     "blob": _blob,
     "enum_type": _enumeration,
+    "structured_dataset_type": _table,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 import types
 import typing
@@ -10,13 +9,22 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from tasksdk.errors import TaskDefinitionError
 
-UNTYPED = (Any, object, inspect.Parameter.empty)
+_KNOWN_PACKAGES = ("numpy", "pandas", "polars", "pyarrow")
 _WRAPPERS = tuple(
     getattr(module, name)
     for name in ("Required", "NotRequired", "ReadOnly", "Final", "ClassVar")
     for module in (typing, sys.modules.get("typing_extensions"))
     if hasattr(module, name)
 )
+
+
+def is_untyped(hint: Any) -> bool:
+    """Whether nothing is said: Any, object, or a parameter without an annotation as `inspect` marks it."""
+    return hint is Any or hint is object or (isinstance(hint, type) and _full_name(hint) == "inspect._empty")
+
+
+def _full_name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def bare(hint: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -104,10 +112,13 @@ def show(hint: Any) -> str:  # noqa: PLR0911 - one line per form
     """The hint as a user would write it."""
     if hint is type(None) or hint is None:
         return "None"
-    if hint in UNTYPED:
+    if is_untyped(hint):
         return "Any"
     if isinstance(hint, type) and not get_args(hint):
-        return hint.__qualname__.replace("<locals>.", "")
+        package = hint.__module__.partition(".")[0]
+        return (
+            f"{package}.{hint.__name__}" if package in _KNOWN_PACKAGES else hint.__qualname__.rpartition("<locals>.")[2]
+        )
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is typing.Annotated:
         return show(hint.__origin__)

@@ -33,7 +33,8 @@ def shown(value: object) -> str:
     except Exception:  # noqa: BLE001 - a class of the user's may print in any way, also not at all
         return kind
     text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
-    return f"{kind} {text}"
+    # The text of most classes begins with their name.
+    return text if text.startswith(f"{kind}(") else f"{kind} {text}"
 
 
 def shown_literal(literal: Any) -> str:

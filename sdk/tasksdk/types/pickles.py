@@ -12,7 +12,7 @@ from flyteidl2.core.types_pb2 import BlobType, LiteralType, TypeStructure
 
 from tasksdk.errors import ConversionError
 from tasksdk.types.converter import Converter, Plain, is_packed
-from tasksdk.types.hints import UNTYPED, show
+from tasksdk.types.hints import is_untyped, show
 from tasksdk.types.mismatch import mismatch, shown
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class PickleConverter(Converter):
     def _checked(self, value: Any) -> Any:
         """The value, where its class can be checked at all."""
         if (
-            self.hint in UNTYPED
+            is_untyped(self.hint)
             or not isinstance(self.python_class, type)
             or getattr(self.python_class, "_is_protocol", False)
         ):
@@ -74,7 +74,7 @@ class PickleConverter(Converter):
 
     def rank(self, value: object) -> int:
         """Last of all where nothing is said."""
-        return 3 if self.hint in UNTYPED else super().rank(value)
+        return 3 if is_untyped(self.hint) else super().rank(value)
 
 
 def stored_pickle(value: object, raw: RawData) -> Literal:

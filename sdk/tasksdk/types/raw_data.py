@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasksdk.types import storage
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class RawData:
@@ -31,6 +34,8 @@ class RawData:
 
     def put(self, source: str | os.PathLike[str], name: str | None = None) -> str:
         """Copies a local file or folder here and returns its URI."""
+        from pathlib import Path
+
         path = Path(source)
         uri = self.new(name or path.name)
         storage.store(path, uri)
@@ -38,6 +43,8 @@ class RawData:
 
     def get(self, uri: str, target: str | os.PathLike[str]) -> Path:
         """Copies a file or folder of any URI to a local path."""
+        from pathlib import Path
+
         path = Path(target)
         storage.fetch(uri, path)
         return path
@@ -57,17 +64,18 @@ class ThisProcess(RawData):
 
     def new(self, name: str) -> str:
         """Makes the folder at first."""
-        self.path = _temporary()
+        self.path = scratch()
         return super().new(name)
 
     def write(self, data: bytes, name: str) -> str:
         """Makes the folder at first."""
-        self.path = _temporary()
+        self.path = scratch()
         return super().write(data, name)
 
 
 @cache
-def _temporary() -> str:
+def scratch() -> str:
+    """A temporary folder that is gone with this process."""
     import atexit
     import shutil
     import tempfile

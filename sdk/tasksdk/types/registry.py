@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import collections.abc
-import dataclasses
 import enum
 import sys
 import threading
 import typing
 from importlib import import_module
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from tasksdk.errors import TaskDefinitionError
-from tasksdk.types.hints import UNTYPED, bare, is_union, show
+from tasksdk.types.hints import bare, is_union, is_untyped, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,16 +47,20 @@ _LISTS = {
     collections.abc.MutableSet: set,
 }
 _DICTS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
+_FRAMES = ("tasksdk.types.dataframe.DataFrame", "pandas.DataFrame", "pandas.core.frame.DataFrame", "pyarrow.lib.Table")
+_PATHS = ("pathlib.PurePath", "pathlib._local.PurePath")
 _MOST = 4096
 
 _lock = threading.Lock()
 
 
 class _State:
-    """What is registered; both are replaced as a whole, so that a conversion under way keeps what it began with."""
+    """What is registered; all are replaced as a whole, so that a conversion under way keeps what it began with."""
 
     custom: dict[Any, AnyTransformer] = {}  # noqa: RUF012 - replaced, never changed
     converters: dict[int, tuple[Any, Converter]] = {}  # noqa: RUF012 - replaced with the other
+
+    frames: tuple[Any, ...] = ()
 
 
 _state = _State()
@@ -103,14 +105,22 @@ def register(transformer: AnyTransformer, additional_types: Iterable[Any] = (), 
         _state.converters = {}
 
 
+def register_frame(cls: Any) -> None:
+    """Lets a class be one of frames, which encoders and decoders serve."""
+    with _lock:
+        if cls not in _state.frames and _name(cls) not in _FRAMES:
+            _state.frames = (*_state.frames, cls)
+            _state.converters = {}
+
+
 def transformers() -> list[AnyTransformer]:
     """What users registered, the latest first."""
     return list(reversed(list(_state.custom.values())))
 
 
-def _built(hint: Any) -> Converter:
-    plain, _ = bare(hint)
-    if any(plain is untyped for untyped in UNTYPED):
+def _built(hint: Any) -> Converter:  # noqa: PLR0911 - one line per kind of hint
+    plain, metadata = bare(hint)
+    if is_untyped(plain):
         return _load("anything:AnyConverter", plain)
     origin = get_origin(plain) or plain
     custom = _custom_for(plain, origin)
@@ -122,6 +132,8 @@ def _built(hint: Any) -> Converter:
         return _load("unions:UnionConverter", plain)
     if origin is typing.Literal:
         return _load("enums:ChoiceConverter", plain)
+    if plain in _state.frames or _name(plain) in _FRAMES:
+        return _load("tables:TableConverter", plain, metadata)
     if not isinstance(origin, type):
         return _load("pickles:PickleConverter", plain)
     return _of_class(plain, origin)
@@ -142,7 +154,7 @@ def _of_class(plain: Any, origin: type) -> Converter:
     return _load(_of_structure(origin), plain)
 
 
-def _of_structure(cls: type) -> str:
+def _of_structure(cls: type) -> str:  # noqa: PLR0911 - one line per kind of class
     """The converter of a class by what kind of class it is."""
     if issubclass(cls, enum.Enum):
         return "enums:EnumConverter"
@@ -150,12 +162,14 @@ def _of_structure(cls: type) -> str:
         return "records:TypedDictConverter"
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         return "records:NamedTupleConverter"
+    if hasattr(cls, "declared_format") and "tasksdk.types.stored" in sys.modules:
+        return "blobs:BlobConverter"
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and issubclass(cls, pydantic.BaseModel):
         return "models:ModelConverter"
-    if dataclasses.is_dataclass(cls):
+    if hasattr(cls, "__dataclass_fields__"):
         return "records:DataclassConverter"
-    return "texts:TextConverter" if issubclass(cls, PurePath) else "pickles:PickleConverter"
+    return "texts:TextConverter" if any(_name(base) in _PATHS for base in cls.__mro__) else "pickles:PickleConverter"
 
 
 def _custom_for(plain: Any, origin: Any) -> AnyTransformer | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from tasksdk.errors import MissingDependencyError
+from tasksdk.errors import ConversionError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def local_path(uri: str) -> Path | None:
@@ -15,8 +16,12 @@ def local_path(uri: str) -> Path | None:
     if uri.startswith("file://"):
         from urllib.parse import unquote
 
-        return Path(unquote(uri.removeprefix("file://").removeprefix("localhost")))
-    return None if "://" in uri else Path(uri)
+        uri = unquote(uri.removeprefix("file://").removeprefix("localhost"))
+    if "://" in uri:
+        return None
+    from pathlib import Path
+
+    return Path(uri)
 
 
 def join(prefix: str, *parts: str) -> str:
@@ -38,13 +43,22 @@ def exists(uri: str) -> bool:
     return bool(system.exists(remote))
 
 
-def is_folder(uri: str) -> bool:
-    """Whether a folder is at the URI."""
+def is_below(uri: str, prefix: str) -> bool:
+    """Whether a URI is inside a folder."""
+    inner, outer = local_path(uri), local_path(prefix)
+    if inner is not None and outer is not None:
+        return outer.resolve() in inner.resolve().parents
+    return uri.startswith(prefix.rstrip("/") + "/")
+
+
+def names_below(uri: str) -> list[str]:
+    """The files of a folder, by their paths in it, sorted."""
     path = local_path(uri)
     if path is not None:
-        return path.is_dir()
+        return sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
     system, remote = _remote(uri)
-    return bool(system.isdir(remote))
+    base = remote.rstrip("/")
+    return sorted(name[len(base) :].lstrip("/") for name in system.find(base))
 
 
 def open_uri(uri: str, mode: str) -> IO[Any]:
@@ -96,12 +110,13 @@ def fetch(uri: str, target: Path) -> None:
         return
     system, remote = _remote(uri)
     if system.isdir(remote):
-        base = remote.rstrip("/")
         target.mkdir(exist_ok=True)
-        for name in system.find(base):
-            place = target / name[len(base) :].lstrip("/")
+        for name in names_below(uri):
+            place = (target / name).resolve()
+            if target.resolve() not in place.parents:
+                raise ConversionError(f"{uri} holds a file named {name!r}, which is outside of the folder")
             place.parent.mkdir(parents=True, exist_ok=True)
-            system.get_file(name, str(place))
+            system.get_file(join(remote, name), str(place))
     else:
         system.get_file(remote, str(target))
 
@@ -126,6 +141,8 @@ def store(source: Path, uri: str) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
+    import shutil
+
     if source.is_dir():
         shutil.copytree(source, target, dirs_exist_ok=True)
     elif source.resolve() != target.resolve():

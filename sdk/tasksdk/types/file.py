@@ -1,0 +1,159 @@
+"""A file that moves between tasks by its URI."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from tasksdk.types import storage
+from tasksdk.types.raw_data import scratch
+from tasksdk.types.stored import Stored
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+_PIECE = 1 << 20
+
+
+@runtime_checkable
+class HashMethod(Protocol):
+    """Digests a file in pieces."""
+
+    def update(self, data: Any, /) -> None:
+        """Take the next piece."""
+
+    def result(self) -> str:
+        """The digest as text."""
+        ...
+
+
+class File(Stored):
+    """A file; `File["csv"]` says its format."""
+
+    kind = "file"
+    __slots__ = ()
+
+    @classmethod
+    def from_local(
+        cls,
+        local_path: str | os.PathLike[str],
+        remote_destination: str | None = None,
+        hash_method: HashMethod | str | None = None,
+    ) -> Self:
+        """A file of this machine, uploaded to the destination now, or when it leaves the task.
+
+        `hash_method` digests the content for cache keys; a text is the digest itself.
+        """
+        digest = hash_method if isinstance(hash_method, str) else None
+        if hash_method is not None and not isinstance(hash_method, str):
+            with Path(local_path).open("rb") as opened:
+                while piece := opened.read(_PIECE):
+                    hash_method.update(piece)
+            digest = hash_method.result()
+        found = cls(local_path, hash=digest)
+        return found.upload(remote_destination) if remote_destination else found
+
+    from_local_sync = from_local
+
+    @classmethod
+    def new_remote(cls, file_name: str | None = None, hash_method: str | None = None) -> Self:
+        """A file to write to, by `open("wb")`; it is uploaded when it leaves the task."""
+        return cls(Path(scratch(), os.urandom(6).hex(), file_name or "file"), hash=hash_method)
+
+    def open(self, mode: str = "rb") -> Opened:
+        """The content, by `with` or by `async with`; remote content is streamed.
+
+        Raises:
+            MissingDependencyError: the extra for this kind of URI is not installed.
+        """
+        return Opened(self.path, mode)
+
+    def open_sync(self, mode: str = "rb") -> Opened:
+        """The content, by the newer API's other name."""
+        return self.open(mode)
+
+
+class Opened:
+    """An open file under `with` and `async with`, where reading and writing are awaited."""
+
+    def __init__(self, uri: str, mode: str) -> None:
+        self._uri, self._mode = uri, mode
+        self._file: IO[Any] | None = None
+
+    def __enter__(self) -> IO[Any]:
+        self._file = storage.open_uri(self._uri, self._mode)
+        return self._file
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    async def __aenter__(self) -> AsyncFile:
+        from tasksdk.types.waiting import in_thread
+
+        return AsyncFile(await in_thread(self.__enter__))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        from tasksdk.types.waiting import in_thread
+
+        await in_thread(self.__exit__, kind, error, trace)
+
+
+class AsyncFile:
+    """An open file whose methods are awaited."""
+
+    def __init__(self, file: IO[Any]) -> None:
+        self._file = file
+
+    async def read(self, size: int = -1) -> Any:
+        """The next bytes or text."""
+        return await self._away(self._file.read, size)
+
+    async def readline(self) -> Any:
+        """The next line."""
+        return await self._away(self._file.readline)
+
+    async def readlines(self) -> list[Any]:
+        """All lines."""
+        lines: list[Any] = await self._away(self._file.readlines)
+        return lines
+
+    async def write(self, data: Any) -> int:
+        """Writes, and says how much."""
+        written: int = await self._away(self._file.write, data)
+        return written
+
+    async def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Moves to a place."""
+        place: int = await self._away(self._file.seek, offset, whence)
+        return place
+
+    async def flush(self) -> None:
+        """Hands over what is buffered."""
+        await self._away(self._file.flush)
+
+    async def close(self) -> None:
+        """Closes early."""
+        await self._away(self._file.close)
+
+    def __aiter__(self) -> AsyncFile:
+        return self
+
+    async def __anext__(self) -> Any:
+        line = await self.readline()
+        if not line:
+            raise StopAsyncIteration
+        return line
+
+    @staticmethod
+    async def _away(method: Any, *arguments: Any) -> Any:
+        from tasksdk.types.waiting import in_thread
+
+        return await in_thread(method, *arguments)
