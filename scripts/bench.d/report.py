@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("start", "sources", "registry", "build", "direct", "copies")
+PARTS = ("start", "sources", "registry", "build", "direct", "copies", "literals")
 
 
 def main() -> int:

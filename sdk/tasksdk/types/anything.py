@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flyteidl2.core.types_pb2 import BlobType, LiteralType, SimpleType, TypeStructure
 
 from tasksdk.types.converter import ANY_KIND, Converter, Plain, binary_literal, is_packed
 from tasksdk.types.msgpack import pack
+from tasksdk.types.once import once
 from tasksdk.types.pickles import FORMAT, PICKLE, PickleConverter, pickled, stored_pickle, unpickled
 from tasksdk.types.scalars import INT64
 
@@ -36,7 +36,7 @@ class AnyConverter(Converter):
 
     name, kinds, blocks = "Any", ANY_KIND, True
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """Either of the forms of a pickle, as the ecosystem says "anything"."""
         found = LiteralType()

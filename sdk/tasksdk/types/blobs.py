@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flyteidl2.core.literals_pb2 import Blob, BlobMetadata, Literal, Scalar
@@ -12,6 +11,7 @@ from flyteidl2.core.types_pb2 import BlobType, LiteralType
 from tasksdk.errors import ConversionError
 from tasksdk.types.converter import Converter, Plain, is_packed
 from tasksdk.types.mismatch import mismatch
+from tasksdk.types.once import once
 from tasksdk.types.pickles import FORMAT
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ class BlobConverter(Converter):
         """The name of the class."""
         return str(self.python_class.__name__)
 
-    @cached_property
+    @once
     def _shape(self) -> BlobType.BlobDimensionality:
         return BlobType.MULTIPART if self.python_class.kind == "folder" else BlobType.SINGLE
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """A blob of one part, or of many."""
         return LiteralType(blob=BlobType(format=self._format, dimensionality=self._shape))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flyteidl2.core.literals_pb2 import Binary, Literal, Scalar
@@ -11,6 +10,7 @@ from tasksdk.errors import ConversionError
 from tasksdk.types.hints import show
 from tasksdk.types.mismatch import inside, mismatch, shown_literal
 from tasksdk.types.msgpack import pack, unpack
+from tasksdk.types.once import once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,7 +47,7 @@ class Converter:
         self.hint = hint
         self.python_class = python_class or hint
 
-    @cached_property
+    @once
     def blocking(self) -> bool:
         """Whether this or anything inside may wait."""
         seen: list[Converter] = [self]
@@ -55,7 +55,7 @@ class Converter:
             seen.extend(part for part in converter.parts if part not in seen)
         return any(converter.blocks for converter in seen)
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """The type that interfaces name."""
         raise NotImplementedError(type(self).__name__)

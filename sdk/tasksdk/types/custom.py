@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tasksdk.errors import ConversionError
 from tasksdk.types.converter import Converter
 from tasksdk.types.hints import show
 from tasksdk.types.mismatch import mismatch, shown_literal
+from tasksdk.types.once import once
 from tasksdk.types.waiting import finished
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class CustomConverter(Converter):
         """The transformer's name."""
         return self._transformer.name
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """What the transformer says."""
         return self._transformer.get_literal_type(self.hint)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import Flag
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
 from flyteidl2.core.literals_pb2 import Literal, Primitive, Scalar
@@ -11,6 +10,7 @@ from flyteidl2.core.types_pb2 import EnumType, LiteralType, SimpleType
 
 from tasksdk.types.converter import Converter, Plain, is_packed, kind_of
 from tasksdk.types.mismatch import mismatch
+from tasksdk.types.once import once
 from tasksdk.types.schema import packed_type
 
 if TYPE_CHECKING:
@@ -25,19 +25,19 @@ class EnumConverter(Converter):
 
     name = "DefaultEnumTransformer"
 
-    @cached_property
+    @once
     def by_value(self) -> bool:
         """Whether plain forms are the members' values."""
         return all(type(member.value) in _JSON_VALUES for member in self.python_class)
 
-    @cached_property
-    def kinds(self) -> frozenset[str]:  # type: ignore[override]  # of its members
+    @once
+    def kinds(self) -> frozenset[str]:
         """The kinds of the values."""
         if not self.by_value:
             return frozenset({"str"})
         return frozenset(kind_of(member.value) for member in self.python_class)
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """The names; the combinations of a flag are integers."""
         if issubclass(self.python_class, Flag):
@@ -115,16 +115,16 @@ class ChoiceConverter(Converter):
         super().__init__(hint, python_class)
         self._choices = get_args(hint)
 
-    @cached_property
+    @once
     def _kinds(self) -> set[type]:
         return set(map(type, self._choices))
 
-    @cached_property
-    def kinds(self) -> frozenset[str]:  # type: ignore[override]  # of its choices
+    @once
+    def kinds(self) -> frozenset[str]:
         """The kinds of the choices."""
         return frozenset(kind_of(_written(choice)) for choice in self._choices)
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """An enumeration of text, a simple type, or a struct where the choices are of several kinds."""
         if self._kinds == {str}:

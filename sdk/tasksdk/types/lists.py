@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
 from flyteidl2.core.literals_pb2 import Literal, LiteralCollection
@@ -11,6 +10,7 @@ from flyteidl2.core.types_pb2 import LiteralType, TypeStructure
 from tasksdk.types.converter import Converter, Plain, binary_literal, is_packed
 from tasksdk.types.mismatch import inside, mismatch
 from tasksdk.types.msgpack import pack
+from tasksdk.types.once import once
 
 if TYPE_CHECKING:
     from tasksdk.types.raw_data import RawData
@@ -30,7 +30,7 @@ class ListConverter(Converter):
         arguments = get_args(hint)
         self._item_hint = arguments[0] if arguments else Any
 
-    @cached_property
+    @once
     def item(self) -> Converter:
         """The converter of the elements."""
         from tasksdk.types.registry import converter_for
@@ -42,7 +42,7 @@ class ListConverter(Converter):
         """The elements."""
         return (self.item,)
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """A collection."""
         found = LiteralType(collection_type=self.item.literal_type)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
 from flyteidl2.core.literals_pb2 import Literal, LiteralMap
@@ -12,6 +11,7 @@ from tasksdk.types.converter import Converter, Plain, binary_literal, is_packed
 from tasksdk.types.lists import LARGE
 from tasksdk.types.mismatch import inside, mismatch
 from tasksdk.types.msgpack import pack
+from tasksdk.types.once import once
 from tasksdk.types.schema import packed_type
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ class DictConverter(Converter):
         super().__init__(hint, python_class or dict)
         self._hints = get_args(hint)
 
-    @cached_property
+    @once
     def key(self) -> Converter:
         """The converter of the keys."""
         from tasksdk.types.registry import converter_for
 
         return converter_for(self._hints[0])
 
-    @cached_property
+    @once
     def item(self) -> Converter:
         """The converter of the values."""
         from tasksdk.types.registry import converter_for
@@ -49,17 +49,17 @@ class DictConverter(Converter):
         """Keys and values."""
         return (self.key, self.item)
 
-    @cached_property
-    def kinds(self) -> frozenset[str]:  # type: ignore[override]  # depends on the keys
+    @once
+    def kinds(self) -> frozenset[str]:
         """A dict; a list of pairs where a key may be one that cannot be a key of MessagePack."""
         return frozenset({"dict"} if self.key.kinds <= _KEY_KINDS else {"dict", "list"})
 
-    @cached_property
+    @once
     def by_text(self) -> bool:
         """Whether the keys are plain text."""
         return self.key.name == "str"
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """A map, or a struct of MessagePack."""
         return LiteralType(map_value_type=self.item.literal_type) if self.by_text else packed_type()
@@ -128,7 +128,7 @@ class UntypedDictConverter(Converter):
 
     name, kinds = "Untyped Dict", frozenset({"dict", "bytes"})
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """A struct of MessagePack."""
         return packed_type()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pydantic
@@ -13,6 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from tasksdk.types.converter import ANY_KIND, Converter, Plain
 from tasksdk.types.hints import show
 from tasksdk.types.mismatch import mismatch
+from tasksdk.types.once import once
 from tasksdk.types.schema import packed_type
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ class ModelConverter(Converter):
 
     name, blocks = "Pydantic Transformer", True
 
-    @cached_property
-    def kinds(self) -> frozenset[str]:  # type: ignore[override]  # depends on the model
+    @once
+    def kinds(self) -> frozenset[str]:
         """A dict, or anything for a root model."""
         return ANY_KIND if issubclass(self.python_class, pydantic.RootModel) else frozenset({"dict"})
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """A struct with pydantic's schema."""
         return packed_type(self, tag=self.name)

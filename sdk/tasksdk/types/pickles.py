@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flyteidl2.core.literals_pb2 import Blob, BlobMetadata, Literal, Scalar
@@ -14,6 +13,7 @@ from tasksdk.errors import ConversionError
 from tasksdk.types.converter import Converter, Plain, is_packed
 from tasksdk.types.hints import is_untyped, show
 from tasksdk.types.mismatch import mismatch, shown
+from tasksdk.types.once import once
 
 if TYPE_CHECKING:
     from tasksdk.types.raw_data import RawData
@@ -28,7 +28,7 @@ class PickleConverter(Converter):
 
     name, blocks = "FlytePickle", True
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """A blob."""
         found = LiteralType(blob=BlobType(format=FORMAT), structure=TypeStructure(tag=self.name))

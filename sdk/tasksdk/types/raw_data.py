@@ -16,7 +16,7 @@ class RawData:
     """A folder, local or any URL, below which is put what no literal holds; every object gets a name of its own."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
+        self.path = storage.absolute(os.fspath(path))
 
     def new(self, name: str) -> str:
         """The URI of an object that does not exist yet."""

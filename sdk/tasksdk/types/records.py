@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from tasksdk.errors import TaskDefinitionError
@@ -12,6 +11,7 @@ from tasksdk.types.converter import Converter, Plain, binary_literal
 from tasksdk.types.hints import fields_of, show, variables_of
 from tasksdk.types.mismatch import inside, mismatch
 from tasksdk.types.msgpack import pack
+from tasksdk.types.once import once
 from tasksdk.types.schema import packed_type
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ class RecordConverter(Converter):
     def __init__(self, hint: Any, python_class: Any = None) -> None:
         super().__init__(hint, python_class or get_origin(hint) or hint)
 
-    @cached_property
+    @once
     def hints(self) -> dict[str, Any]:
         """The type of each field."""
         return fields_of(self.python_class, variables_of(self.hint))
 
-    @cached_property
+    @once
     def fields(self) -> dict[str, Converter]:
         """The converter of each field."""
         from tasksdk.types.registry import converter_for
@@ -65,7 +65,7 @@ class RecordConverter(Converter):
         del name
         return UNSET
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """A struct with the schema of the fields."""
         return packed_type(self, tag=self.name)
@@ -138,11 +138,11 @@ class DataclassConverter(RecordConverter):
 
     name = "Object-Dataclass-Transformer"
 
-    @cached_property
+    @once
     def _fields(self) -> dict[str, dataclasses.Field[Any]]:
         return {field.name: field for field in dataclasses.fields(self.python_class)}
 
-    @cached_property
+    @once
     def hints(self) -> dict[str, Any]:
         """The types of the fields, without class variables; init-only variables need a default."""
         found = super().hints
@@ -154,7 +154,7 @@ class DataclassConverter(RecordConverter):
                 )
         return {name: found[name] for name in self._fields}
 
-    @cached_property
+    @once
     def optional(self) -> frozenset[str]:
         """The fields with a default, and those set by the class itself."""
         return frozenset(
@@ -186,7 +186,7 @@ class NamedTupleConverter(RecordConverter):
 
     name = "NamedTuple"
 
-    @cached_property
+    @once
     def hints(self) -> dict[str, Any]:
         """The types of the fields; those of a plain collections.namedtuple are unknown."""
         found = super().hints
@@ -238,7 +238,7 @@ class TupleConverter(RecordConverter):
 
     name, kinds = "Tuple", frozenset({"list"})
 
-    @cached_property
+    @once
     def hints(self) -> dict[str, Any]:
         """The types of the items."""
         return {f"item_{place}": hint for place, hint in enumerate(get_args(self.hint))}

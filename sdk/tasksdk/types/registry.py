@@ -158,7 +158,7 @@ def _of_structure(cls: type) -> str:  # noqa: PLR0911 - one line per kind of cla
     """The converter of a class by what kind of class it is."""
     if issubclass(cls, enum.Enum):
         return "enums:EnumConverter"
-    if typing.is_typeddict(cls):
+    if hasattr(cls, "__required_keys__"):
         return "records:TypedDictConverter"
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         return "records:NamedTupleConverter"

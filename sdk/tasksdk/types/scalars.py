@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from contextlib import suppress
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flyteidl2.core.literals_pb2 import Binary, Literal, Primitive, Scalar, Void
@@ -12,6 +11,7 @@ from flyteidl2.core.types_pb2 import LiteralType, SimpleType
 
 from tasksdk.types.converter import Converter, Plain, is_packed
 from tasksdk.types.mismatch import mismatch
+from tasksdk.types.once import once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +29,7 @@ class ScalarConverter(Converter):
     simple: ClassVar[Any]
     json_type: ClassVar[str]
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """A simple type."""
         return LiteralType(simple=self.simple)
@@ -173,7 +173,7 @@ class NoneConverter(Converter):
 
     name, kinds = "none", frozenset({"none"})
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """The simple type NONE."""
         return LiteralType(simple=SimpleType.NONE)
@@ -210,7 +210,7 @@ class BytesConverter(Converter):
 
     name = "bytes"
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """The simple type BINARY."""
         return LiteralType(simple=SimpleType.BINARY)

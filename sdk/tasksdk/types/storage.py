@@ -24,6 +24,11 @@ def local_path(uri: str) -> Path | None:
     return Path(uri)
 
 
+def absolute(uri: str) -> str:
+    """The same wherever it is read; an empty one stays empty."""
+    return uri if not uri or "://" in uri else os.path.abspath(uri)  # noqa: PTH100 - links are kept, and pathlib is slow
+
+
 def join(prefix: str, *parts: str) -> str:
     """The URI of something below a prefix."""
     return "/".join([prefix.rstrip("/") or prefix, *(part.strip("/") for part in parts)])

@@ -134,12 +134,12 @@ class Stored(Portable):
             ConversionError: it is local and not there.
         """
         here = storage.local_path(self.path)
-        if here is None or self._kept:
+        if here is None:
             return self
-        if not here.exists():
+        if not self._kept and not here.exists():
             raise ConversionError(f"there is no {self.kind} at {self.path}")
-        if isinstance(raw, ThisProcess) or storage.is_below(self.path, raw.path):
-            return self
+        if self._kept or isinstance(raw, ThisProcess) or storage.is_below(self.path, raw.path):
+            return type(self)(storage.absolute(self.path), self.name, self.format, self.hash).kept()
         uploaded: Self = self.upload(raw)
         return uploaded
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from tasksdk.types.dataframe import DataFrame
 from tasksdk.types.frames import read_frame, write_frame
 from tasksdk.types.hints import show
 from tasksdk.types.mismatch import mismatch
+from tasksdk.types.once import once
 
 if TYPE_CHECKING:
     from tasksdk.types.raw_data import RawData
@@ -37,7 +37,7 @@ class TableConverter(Converter):
         if handlers is not None and hint is not DataFrame:
             import_module(f"tasksdk.types.{handlers}")
 
-    @cached_property
+    @once
     def kind(self) -> StructuredDatasetType:
         """The format and the columns."""
         from tasksdk.types.registry import converter_for
@@ -47,7 +47,7 @@ class TableConverter(Converter):
             found.columns.add(name=name, literal_type=converter_for(hint).literal_type)
         return found
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """A structured dataset."""
         return LiteralType(structured_dataset_type=self.kind)

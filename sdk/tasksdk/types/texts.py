@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flyteidl2.core.literals_pb2 import Literal, Primitive, Scalar
@@ -10,6 +9,7 @@ from flyteidl2.core.types_pb2 import LiteralType, SimpleType
 
 from tasksdk.types.converter import Converter, Plain
 from tasksdk.types.mismatch import mismatch
+from tasksdk.types.once import once
 
 if TYPE_CHECKING:
     from tasksdk.types.raw_data import RawData
@@ -26,7 +26,7 @@ class TextConverter(Converter):
         """The name of the class."""
         return str(self.python_class.__name__)
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """A string."""
         return LiteralType(simple=SimpleType.STRING)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flyteidl2.core.literals_pb2 import Literal, Primitive, Scalar
@@ -13,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from tasksdk.types.converter import Converter, Plain, is_packed
 from tasksdk.types.mismatch import mismatch
+from tasksdk.types.once import once
 
 if TYPE_CHECKING:
     from tasksdk.types.raw_data import RawData
@@ -60,7 +60,7 @@ class DatetimeConverter(_IsoConverter):
 
     name, format = "datetime", "date-time"
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """The simple type DATETIME."""
         return LiteralType(simple=SimpleType.DATETIME)
@@ -88,7 +88,7 @@ class DateConverter(_IsoConverter):
 
     name, format = "date", "date"
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """The simple type DATETIME."""
         return LiteralType(simple=SimpleType.DATETIME)
@@ -116,7 +116,7 @@ class TimeConverter(_IsoConverter):
 
     name, format = "time", "time"
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """A string."""
         return LiteralType(simple=SimpleType.STRING)
@@ -137,7 +137,7 @@ class TimedeltaConverter(Converter):
 
     name, kinds = "timedelta", frozenset({"float", "list"})
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """The simple type DURATION."""
         return LiteralType(simple=SimpleType.DURATION)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
 from flyteidl2.core.literals_pb2 import Literal, Scalar
@@ -13,6 +12,7 @@ from tasksdk.errors import ConversionError
 from tasksdk.types.converter import Converter, Plain, is_packed, kind_of
 from tasksdk.types.hints import show
 from tasksdk.types.mismatch import mismatch, shown, shown_literal
+from tasksdk.types.once import once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,14 +31,14 @@ class UnionConverter(Converter):
 
     name = "Typed Union"
 
-    @cached_property
+    @once
     def variants(self) -> tuple[Converter, ...]:
         """The converters of the variants, in their order."""
         from tasksdk.types.registry import converter_for
 
         return tuple(converter_for(hint) for hint in get_args(self.hint))
 
-    @cached_property
+    @once
     def tags(self) -> tuple[str, ...]:
         """A name for each variant, told apart by the class where the kind alone does not."""
         names = [variant.name for variant in self.variants]
@@ -52,19 +52,19 @@ class UnionConverter(Converter):
         """The variants."""
         return self.variants
 
-    @cached_property
-    def kinds(self) -> frozenset[str]:  # type: ignore[override]  # of its variants
+    @once
+    def kinds(self) -> frozenset[str]:
         """The kinds of all variants, or a dict that names the variant."""
         return frozenset({"dict"}) if self.tagged else frozenset().union(*(variant.kinds for variant in self.variants))
 
-    @cached_property
+    @once
     def tagged(self) -> bool:
         """Whether a plain form must say which variant it is: their kinds overlap."""
         return sum(len(variant.kinds) for variant in self.variants) > len(
             frozenset().union(*(variant.kinds for variant in self.variants))
         )
 
-    @cached_property
+    @once
     def variant_types(self) -> tuple[LiteralType, ...]:
         """The literal types of the variants, each with its tag."""
         found = []
@@ -76,7 +76,7 @@ class UnionConverter(Converter):
             found.append(kind)
         return tuple(found)
 
-    @cached_property
+    @once
     def literal_type(self) -> LiteralType:
         """A union."""
         return LiteralType(union_type=UnionType(variants=self.variant_types))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +142,20 @@ def test_coroutines_run_in_the_loop_that_awaits_them() -> None:
         assert seen == [(asyncio.get_running_loop(), threading.current_thread().name)]
 
     asyncio.run(here())
+
+
+def test_threads_that_resolve_types_do_not_wait_for_each_other() -> None:
+    meeting = threading.Barrier(2, timeout=30)
+
+    class Slow(MoneyTransformer):
+        def get_literal_type(self, t: type[Money]) -> LiteralType:
+            meeting.wait()
+            return super().get_literal_type(t)
+
+    TypeEngine.register(Slow(), override=True)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(TypeEngine.to_literal_type, [list[Money], list[Tip]]))
+    assert found[0] == found[1]
 
 
 def test_a_transformer_of_the_older_api_gets_the_context() -> None:

@@ -101,6 +101,12 @@ def test_without_a_context_a_local_file_stays_where_it_is(table: Path) -> None:
     assert TypeEngine.to_literal(File(table), File, None).scalar.blob.uri == str(table)
 
 
+def test_a_relative_path_leaves_as_an_absolute_one(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(table.parent)
+    assert TypeEngine.to_literal(File("table.csv"), File, None).scalar.blob.uri == str(table)
+    assert RawData("raw").path == str(table.parent / "raw")
+
+
 def test_the_declared_format(table: Path, raw: RawData) -> None:
     assert TypeEngine.to_literal_type(File["csv"]).blob == BlobType(format="csv", dimensionality=BlobType.SINGLE)
     assert TypeEngine.to_literal_type(Dir["csv"]).blob == BlobType(format="csv", dimensionality=BlobType.MULTIPART)
