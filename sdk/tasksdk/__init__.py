@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from tasksdk.task.python_task import DeckField, PythonTask
     from tasksdk.task.resolver import TaskResolverMixin, default_task_resolver
     from tasksdk.task.serialization import SerializationContext, SerializationSettings
+    from tasksdk.types.dataframe import DataFrame
+    from tasksdk.types.engine import TypeEngine
+    from tasksdk.types.file import File
+    from tasksdk.types.folder import Dir
+    from tasksdk.types.raw_data import RawData
+    from tasksdk.types.transformer import TypeTransformer
     from tasksdk.values.cache import Cache, CachePolicy
     from tasksdk.values.documentation import Documentation
     from tasksdk.values.metadata import TaskMetadata
@@ -57,6 +63,12 @@ _HOMES = {
     "tasksdk.task.python_task": ("DeckField", "PythonTask"),
     "tasksdk.task.resolver": ("TaskResolverMixin", "default_task_resolver"),
     "tasksdk.task.serialization": ("SerializationContext", "SerializationSettings"),
+    "tasksdk.types.dataframe": ("DataFrame",),
+    "tasksdk.types.engine": ("TypeEngine",),
+    "tasksdk.types.file": ("File",),
+    "tasksdk.types.folder": ("Dir",),
+    "tasksdk.types.raw_data": ("RawData",),
+    "tasksdk.types.transformer": ("TypeTransformer",),
     "tasksdk.values.cache": ("Cache", "CachePolicy"),
     "tasksdk.values.documentation": ("Documentation",),
     "tasksdk.values.metadata": ("TaskMetadata",),
@@ -78,11 +90,14 @@ __all__ = [
     "CodeBundle",
     "Context",
     "ContextData",
+    "DataFrame",
     "Deck",
     "DeckField",
     "Device",
+    "Dir",
     "Documentation",
     "Environment",
+    "File",
     "FunctionBodyPolicy",
     "FunctionTask",
     "GroupData",
@@ -92,6 +107,7 @@ __all__ = [
     "NonRecoverableError",
     "PodTemplate",
     "PythonTask",
+    "RawData",
     "Report",
     "Resources",
     "RetryStrategy",
@@ -109,6 +125,8 @@ __all__ = [
     "TaskSdkError",
     "TaskTemplate",
     "Timeout",
+    "TypeEngine",
+    "TypeTransformer",
     "ctx",
     "default_task_resolver",
     "group",
