@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     from tasksdk.errors import IgnoreOutputs, NonRecoverableError, TaskError, TaskSdkError
     from tasksdk.interface import NativeInterface, kwtypes
     from tasksdk.running.action import Action
+    from tasksdk.running.deployment import deploy
     from tasksdk.running.run import Run
     from tasksdk.running.runner import run, with_runcontext
     from tasksdk.task.base import Task, TaskTemplate
+    from tasksdk.task.cards import DATA_CARD, DYNAMIC_PARTITIONS, MODEL_CARD, UNSET_CARD, T
     from tasksdk.task.code_version import FunctionBodyPolicy
+    from tasksdk.task.customized_container import PythonCustomizedContainerTask, ShimTaskExecutor
+    from tasksdk.task.deployed import LazyEntity
     from tasksdk.task.function import AsyncFunctionTaskTemplate, FunctionTask
+    from tasksdk.task.node import Graph, Node, Promise, VoidPromise
     from tasksdk.task.python_task import DeckField, PythonTask
     from tasksdk.task.resolver import TaskResolverMixin, default_task_resolver
     from tasksdk.task.serialization import SerializationContext, SerializationSettings
@@ -33,6 +38,8 @@ if TYPE_CHECKING:
     from tasksdk.types.folder import Dir
     from tasksdk.types.raw_data import RawData
     from tasksdk.types.transformer import TypeTransformer
+    from tasksdk.task.template_resolver import default_task_template_resolver
+    from tasksdk.task.trace import trace
     from tasksdk.values.cache import Cache, CachePolicy
     from tasksdk.values.documentation import Documentation
     from tasksdk.values.metadata import TaskMetadata
@@ -45,6 +52,13 @@ if TYPE_CHECKING:
 
 # Importing the SDK loads nothing; each name is loaded from its module when it is first used.
 _HOMES = {
+    "tasksdk.task.cards": ("DATA_CARD", "DYNAMIC_PARTITIONS", "MODEL_CARD", "UNSET_CARD", "T"),
+    "tasksdk.running.deployment": ("deploy",),
+    "tasksdk.task.deployed": ("LazyEntity",),
+    "tasksdk.task.trace": ("trace",),
+    "tasksdk.task.template_resolver": ("default_task_template_resolver",),
+    "tasksdk.task.customized_container": ("PythonCustomizedContainerTask", "ShimTaskExecutor"),
+    "tasksdk.task.node": ("Graph", "Node", "Promise", "VoidPromise"),
     "imagebuilder": ("Image", "Secret"),
     "tasksdk.code_bundle": ("CodeBundle",),
     "tasksdk.context.checkpoint": ("Checkpoint",),
@@ -81,6 +95,10 @@ _HOMES = {
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "DATA_CARD",
+    "DYNAMIC_PARTITIONS",
+    "MODEL_CARD",
+    "UNSET_CARD",
     "Action",
     "ActionID",
     "AsyncFunctionTaskTemplate",
@@ -100,12 +118,17 @@ __all__ = [
     "File",
     "FunctionBodyPolicy",
     "FunctionTask",
+    "Graph",
     "GroupData",
     "IgnoreOutputs",
     "Image",
+    "LazyEntity",
     "NativeInterface",
+    "Node",
     "NonRecoverableError",
     "PodTemplate",
+    "Promise",
+    "PythonCustomizedContainerTask",
     "PythonTask",
     "RawData",
     "Report",
@@ -116,6 +139,8 @@ __all__ = [
     "Secret",
     "SerializationContext",
     "SerializationSettings",
+    "ShimTaskExecutor",
+    "T",
     "Task",
     "TaskContext",
     "TaskEnvironment",
@@ -127,11 +152,15 @@ __all__ = [
     "Timeout",
     "TypeEngine",
     "TypeTransformer",
+    "VoidPromise",
     "ctx",
     "default_task_resolver",
+    "default_task_template_resolver",
+    "deploy",
     "group",
     "kwtypes",
     "run",
+    "trace",
     "with_runcontext",
 ]
 

@@ -154,18 +154,32 @@ class Controller(Protocol):
     def call(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a task here and now: its value, or an awaitable of it for an asynchronous task."""
 
+    def trace(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a traced function in the caller's process: its value, or an awaitable of it."""
+
     async def call_aio(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a task, synchronous or not, without holding up the event loop."""
 
 
-class ContextData:
-    """What a context holds: the running task's context, the controller of its run, and a graph being recorded."""
+LOCAL_TASK_EXECUTION = "LOCAL_TASK_EXECUTION"
 
-    __slots__ = ("controller", "graph", "task_context")
+
+class ContextData:
+    """What a context holds: the running task's context, the controller of its run, and a graph being recorded.
+
+    `execution_mode` is `LOCAL_TASK_EXECUTION` where a task is executed as in a sandbox.
+    """
+
+    __slots__ = ("controller", "execution_mode", "graph", "task_context")
 
     def __init__(
-        self, task_context: TaskContext | None = None, controller: Controller | None = None, graph: Any = None
+        self,
+        task_context: TaskContext | None = None,
+        controller: Controller | None = None,
+        graph: Any = None,
+        execution_mode: str | None = None,
     ) -> None:
+        self.execution_mode = execution_mode
         self.task_context = task_context
         self.controller = controller
         self.graph = graph

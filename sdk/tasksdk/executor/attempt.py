@@ -115,6 +115,10 @@ class _Later:
         """Run a task in this container."""
         return self._made().call(task, args, kwargs)
 
+    def trace(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a traced function."""
+        return self._made().trace(task, args, kwargs)
+
     async def call_aio(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a task in this container."""
         return await self._made().call_aio(task, args, kwargs)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tasksdk.errors import TaskNotFoundError
+from tasksdk.task.locate import find
 
 if TYPE_CHECKING:
     from tasksdk.task.resolver import TaskResolverMixin
@@ -32,24 +32,3 @@ def find_resolver(location: str) -> TaskResolverMixin:
         raise TaskNotFoundError(f"{location} is not a task resolver: it has no load_task")
     resolver: TaskResolverMixin = found
     return resolver
-
-
-def find(location: str, what: str) -> Any:
-    """The object at `module.name`, or at `module.Class.name`."""
-    module_name, _, rest = location.rpartition(".")
-    names = [rest]
-    while module_name:
-        try:
-            value: Any = import_module(module_name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not (module_name == error.name or module_name.startswith(f"{error.name}.")):
-                raise
-            module_name, _, rest = module_name.rpartition(".")
-            names.insert(0, rest)
-            continue
-        for name in names:
-            if not hasattr(value, name):
-                raise TaskNotFoundError(f"there is no {what} {location}: {module_name} has no {'.'.join(names)}")
-            value = getattr(value, name)
-        return value
-    raise TaskNotFoundError(f"there is no {what} {location}: no such module can be imported")

@@ -41,11 +41,13 @@ class RunState:
         recompute: bool = False,
         code_bundle: Any = None,
         images: dict[str, str] | None = None,
+        recorded: bool = True,
     ) -> None:
         self.name = name
         self.folder = folder
         self.mode: Mode = mode
         self.database = database
+        self.recorded = recorded
         self.version = version
         self.recompute = recompute
         self.code_bundle = code_bundle
@@ -61,7 +63,7 @@ class RunState:
 
     def put(self, row: ActionRow) -> None:
         """Record an action."""
-        if self.database is not None:
+        if self.database is not None and self.recorded:
             self.database.put_action(row)
 
 

@@ -12,6 +12,7 @@ from tasksdk.running.errors_document import task_error
 from tasksdk.running.names import attempt_name
 from tasksdk.running.secret_values import secret_values
 from tasksdk.task.serialization import EXECUTOR, SerializationContext
+from tasksdk.task.template_resolver import TEMPLATE_PATH
 from tasksdk.types import storage
 from tasksdk.wire import read_map, write_map
 
@@ -102,6 +103,10 @@ class EngineBody:
         template = task.to_template(sctx)
         checkpoint = context.checkpoint
         argv = [*template.container.command, *template.container.args]
+        if TEMPLATE_PATH in argv:
+            path = f"{state.folder}/{action.name}/task.pb"
+            await asyncio.to_thread(storage.write, path, template.SerializeToString(deterministic=True))
+            argv = [path if arg == TEMPLATE_PATH else arg for arg in argv]
         if checkpoint is not None and argv[: len(executor)] == list(executor):
             previous = [] if checkpoint.previous is None else ["--prev-checkpoint", checkpoint.previous]
             argv[len(executor) : len(executor)] = ["--checkpoint-path", checkpoint.path, *previous]

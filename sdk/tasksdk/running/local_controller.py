@@ -38,6 +38,10 @@ class LocalController:
 
         return await to_thread(self.call, task, args, kwargs)
 
+    def trace(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The value of a traced function, or a coroutine of it."""
+        return self.call(task, args, kwargs)
+
     def after_fork(self) -> None:
         """Use a database of this process's own."""
         if self.state.database is not None:

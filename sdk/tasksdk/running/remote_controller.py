@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from tasksdk.running.calls import RunState, perform
+from tasksdk.running.local_controller import LocalController
 
 if TYPE_CHECKING:
     from tasksdk.running.engine_body import EngineBody
@@ -55,6 +56,10 @@ class RemoteController:
         self.body.aborting = reason
         for work in list(self._calls):
             work.cancel()
+
+    def trace(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The value of a traced function, or a coroutine of it: it runs where its caller runs."""
+        return LocalController(self.state, self).call(task, args, kwargs)
 
     def after_fork(self) -> None:
         """A child of this process has no engines of its own."""

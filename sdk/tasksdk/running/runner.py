@@ -16,6 +16,7 @@ from tasksdk.running.run import Run
 from tasksdk.store.database import database
 from tasksdk.store.rows import RunRow
 from tasksdk.task.base import Task
+from tasksdk.task.deployed import LazyEntity
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -33,13 +34,13 @@ class RunMethod:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
-    def __call__(self, task: Task, /, *args: Any, **kwargs: Any) -> Run:
+    def __call__(self, task: Task | LazyEntity, /, *args: Any, **kwargs: Any) -> Run:
         """Run a task on these inputs; a local run has ended when this returns, and raised what the task raised."""
-        return self._runner.start(task, args, kwargs)
+        return self._runner.start(_task_of(task), args, kwargs)
 
-    async def aio(self, task: Task, /, *args: Any, **kwargs: Any) -> Run:
+    async def aio(self, task: Task | LazyEntity, /, *args: Any, **kwargs: Any) -> Run:
         """The same, without holding up the event loop."""
-        return await self._runner.start_aio(task, args, kwargs)
+        return await self._runner.start_aio(_task_of(task), args, kwargs)
 
 
 class Runner:
@@ -119,9 +120,6 @@ class Runner:
         return Run(state, task, ended, controller.abort)
 
     def _state(self, task: Task) -> RunState:
-        given: object = task
-        if not isinstance(given, Task):
-            raise UserInputError(f"{task!r} is not a task", hint="decorate the function with @env.task")
         store = database()
         name = self.name or new_run_name()
         folder = f"{self.run_base_dir or store.folder + '/runs'}/{name}"
@@ -130,6 +128,15 @@ class Runner:
             state.recover()
         store.put_run(RunRow(name, task.name, self.mode, "running", time.time()))
         return state
+
+
+def _task_of(given: object) -> Task:
+    """The task, which a deployed one is fetched for."""
+    if isinstance(given, LazyEntity):
+        return given.fetch()
+    if isinstance(given, Task):
+        return given
+    raise UserInputError(f"{given!r} is not a task", hint="decorate the function with @env.task")
 
 
 def _settle(done: Future[Any], ended: Future[Any], state: RunState, task: Task) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tasksdk.context.current import TaskContext, current
+from tasksdk.context.current import LOCAL_TASK_EXECUTION, Context, current
 from tasksdk.errors import TaskDefinitionError
 from tasksdk.interface import COROUTINE_FLAG, NativeInterface
 from tasksdk.task.configured import Configured, settings_from
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from flyteidl2.core.literals_pb2 import LiteralMap
     from flyteidl2.core.security_pb2 import SecurityContext
 
-    from tasksdk.context.current import Context
+    from tasksdk.context.current import TaskContext
+    from tasksdk.task.deployed import LazyEntity
+    from tasksdk.task.node import NodeMetadata
     from tasksdk.task.resolver import TaskResolverMixin
     from tasksdk.values.documentation import Documentation
     from tasksdk.values.metadata import TaskMetadata
@@ -145,14 +147,59 @@ class Task(Templated, Configured, Tracked):
 
         return dispatch_message(self, ctx, input_literal_map)
 
+    def sandbox_execute(self, ctx: Context | None, input_literal_map: LiteralMap) -> LiteralMap | Awaitable[LiteralMap]:
+        """The same, in the state of a local sandbox."""
+        inner = (ctx or Context.current()).new(execution_mode=LOCAL_TASK_EXECUTION)
+        return self.dispatch_execute(inner, input_literal_map)
+
+    def local_execution_mode(self) -> str:
+        """The state in which `sandbox_execute` runs it."""
+        return LOCAL_TASK_EXECUTION
+
+    def local_execute(self, ctx: Context | None, **kwargs: Any) -> Any:
+        """Run it here on native values or promises: a promise, a tuple of them, or a `VoidPromise`."""
+        from tasksdk.running.local_execute import local_execute
+
+        return local_execute(self, ctx, kwargs)
+
+    def compile(self, ctx: Context, *args: Any, **kwargs: Any) -> Any:
+        """Record a call of it in the context's graph: promises of its outputs."""
+        from tasksdk.task.node import compile_call
+
+        return compile_call(self, ctx, args, kwargs)
+
+    def construct_node_metadata(self) -> NodeMetadata:
+        """What its nodes say about running it."""
+        from datetime import timedelta
+
+        from tasksdk.task.node import NodeMetadata
+
+        runtime = self.timeout.runtime_seconds
+        return NodeMetadata(
+            name=self.name,
+            timeout=None if runtime is None else timedelta(seconds=runtime),
+            retries=self.retries.count,
+            interruptible=self.interruptible,
+        )
+
     # How it is called
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it as an action of the run this is called in; outside of one, the plain function."""
         data = current()
+        if data.graph is not None:
+            return self.compile(Context.current(), *args, **kwargs)
         if data.controller is None:
             return self.forward(*args, **kwargs)
         return data.controller.call(self, args, kwargs)
+
+    @staticmethod
+    def get(name: str, version: str | None = None) -> LazyEntity:
+        """A task that was deployed, of that version or of the one deployed last; nothing is read until it is used."""
+        from tasksdk.running.deployment import fetch_deployed
+        from tasksdk.task.deployed import LazyEntity
+
+        return LazyEntity(name, lambda: fetch_deployed(name, version))
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The body alone, on native values: no conversion, no action."""
