@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS = "tasksdk.engines"
 _OWN = {
+    "docker": "tasksdk.engines.docker:DockerEngine",
     "process": "tasksdk.engines.process:ProcessEngine",
     "kubernetes": "tasksdk.engines.kubernetes:KubernetesEngine",
 }

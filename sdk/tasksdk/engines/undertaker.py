@@ -8,6 +8,10 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MARK = "TASKSDK_ATTEMPT_NAME"
 
@@ -19,16 +23,25 @@ kept = set()
 for line in sys.stdin:
     (kept.add if line[0] == "+" else kept.discard)(line[1:].strip())
 if kept:
-    from tasksdk.engines.undertaker import end_marked
-    for name in kept:
-        end_marked(name)
+    command = sys.argv[1:]
+    if command:
+        import subprocess
+        subprocess.run([*command, *kept], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    else:
+        from tasksdk.engines.undertaker import end_marked
+        for name in kept:
+            end_marked(name)
 """
 
 
 class Undertaker:
-    """Knows the attempts that must not outlive this process."""
+    """Knows the attempts that must not outlive this process.
 
-    def __init__(self) -> None:
+    Without a command it kills the processes that carry an attempt's mark; with one it runs that with the names.
+    """
+
+    def __init__(self, command: Sequence[str] = ()) -> None:
+        self._command = tuple(command)
         self._process: subprocess.Popen[str] | None = None
 
     def keep(self, name: str) -> None:
@@ -36,7 +49,7 @@ class Undertaker:
         if self._process is None:
             package = str(Path(__file__).resolve().parents[2])
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM],
+                [sys.executable, "-c", _PROGRAM, *self._command],
                 stdin=subprocess.PIPE,
                 text=True,
                 start_new_session=True,

@@ -7,6 +7,7 @@ import os
 
 import pytest
 from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason, Phase, SecretValue
+from tasksdk.engines.docker import DockerEngine
 from tasksdk.engines.fixed import FixedEngine, Outcome
 from tasksdk.engines.port import Engine
 from tasksdk.engines.process import ProcessEngine
@@ -27,10 +28,15 @@ def spec(case: str, **settings: object) -> AttemptSpec:
     return AttemptSpec(name=name, run="run", action=case, attempt=1, task="t", argv=argv, image=IMAGE, **settings)
 
 
-@pytest.fixture(params=["fixed", "process", pytest.param("kubernetes", marks=pytest.mark.kube)])
+REAL = [pytest.param("docker", marks=pytest.mark.e2e), pytest.param("kubernetes", marks=pytest.mark.kube)]
+
+
+@pytest.fixture(params=["fixed", "process", *REAL])
 def engine(request: pytest.FixtureRequest) -> Engine:
     if request.param == "process":
         return ProcessEngine(grace=0.2)
+    if request.param == "docker":
+        return DockerEngine()
     if request.param == "kubernetes":
         namespace = request.getfixturevalue("cluster").namespace
         return open_engine("kubernetes", {"namespace": namespace, "grace_seconds": 1})
