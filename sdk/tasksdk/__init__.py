@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tasksdk.task.base import Task, TaskTemplate
     from tasksdk.task.cards import DATA_CARD, DYNAMIC_PARTITIONS, MODEL_CARD, UNSET_CARD, T
     from tasksdk.task.code_version import FunctionBodyPolicy
+    from tasksdk.task.container import ContainerTask
     from tasksdk.task.customized_container import PythonCustomizedContainerTask, ShimTaskExecutor
     from tasksdk.task.deployed import LazyEntity
     from tasksdk.task.function import AsyncFunctionTaskTemplate, FunctionTask
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from tasksdk.types.transformer import TypeTransformer
     from tasksdk.task.template_resolver import default_task_template_resolver
     from tasksdk.task.trace import trace
+    from tasksdk.types.engine import TypeEngine
     from tasksdk.values.cache import Cache, CachePolicy
     from tasksdk.values.documentation import Documentation
     from tasksdk.values.metadata import TaskMetadata
@@ -58,6 +60,8 @@ _HOMES = {
     "tasksdk.task.trace": ("trace",),
     "tasksdk.task.template_resolver": ("default_task_template_resolver",),
     "tasksdk.task.customized_container": ("PythonCustomizedContainerTask", "ShimTaskExecutor"),
+    "tasksdk.types.engine": ("TypeEngine",),
+    "tasksdk.task.container": ("ContainerTask",),
     "tasksdk.task.node": ("Graph", "Node", "Promise", "VoidPromise"),
     "imagebuilder": ("Image", "Secret"),
     "tasksdk.code_bundle": ("CodeBundle",),
@@ -106,6 +110,7 @@ __all__ = [
     "CachePolicy",
     "Checkpoint",
     "CodeBundle",
+    "ContainerTask",
     "Context",
     "ContextData",
     "DataFrame",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason, Phase
-from tasksdk.errors import OutOfMemoryError, TaskAbortedError, TaskError, TaskTimeoutError
+from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason, Mount, Phase
+from tasksdk.errors import OutOfMemoryError, TaskAbortedError, TaskDefinitionError, TaskError, TaskTimeoutError
 from tasksdk.running.errors_document import task_error
 from tasksdk.running.names import attempt_name
 from tasksdk.running.secret_values import secret_values
+from tasksdk.task.container import ContainerTask
 from tasksdk.task.serialization import EXECUTOR, SerializationContext
 from tasksdk.task.template_resolver import TEMPLATE_PATH
 from tasksdk.types import storage
@@ -48,6 +50,8 @@ class EngineBody:
         assert context.output_path is not None
         await asyncio.to_thread(storage.write, context.input_path, write_map(literals))
         spec = await self._spec(task, context)
+        if isinstance(task, ContainerTask):
+            spec = await asyncio.to_thread(_staged, task, spec, literals, Path(context.output_path))
         await self._engine.submit(spec)
         logs = asyncio.ensure_future(self._keep_logs(spec.name, f"{context.output_path}/log.txt"))
         try:
@@ -58,7 +62,7 @@ class EngineBody:
         finally:
             await asyncio.wait({logs}, timeout=10)
             logs.cancel()
-        return await asyncio.to_thread(_outcome, task, context.output_path, ended)
+        return await asyncio.to_thread(_outcome, task, context, ended)
 
     def _refuse_when_aborting(self, task: Task) -> None:
         if self.aborting is not None:
@@ -82,7 +86,12 @@ class EngineBody:
         }
         executor: tuple[str, ...] = (EXECUTOR,)
         image, bundle = None, None
-        if self._engine.runs_images:
+        if isinstance(task, ContainerTask) and not self._engine.runs_images:
+            text = f"task {task.name} is a container, and engine {self._engine.name} runs none"
+            raise TaskDefinitionError(text, hint='write engine="docker"')
+        if isinstance(task, ContainerTask):
+            image = await asyncio.to_thread(self._images.reference, task.image)
+        elif self._engine.runs_images:
             image = await asyncio.to_thread(self._images.reference, task.image)
             bundle = await asyncio.to_thread(self._images.bundle, self._root, f"{state.folder}/code")
         else:
@@ -150,26 +159,44 @@ class EngineBody:
                 file.write(f"{line.text}\n")
 
 
+def _staged(task: ContainerTask, spec: AttemptSpec, literals: Literals, folder: Path) -> AttemptSpec:
+    """The attempt of a container without the SDK: its inputs and outputs lie where it looks for them."""
+    mounts = (
+        Mount(str(folder / "inputs"), task.input_data_dir, read_only=True),
+        Mount(str(folder / "outputs"), task.output_data_dir),
+    )
+    return spec.replace(argv=tuple(task.stage(literals, folder)), mounts=mounts, folders=(), env=dict(task.env_vars))
+
+
 def _labels(task: Task) -> Mapping[str, str]:
     return {} if task.queue is None else {"queue": task.queue}
 
 
-def _outcome(task: Task, folder: str, ended: Exit) -> Literals | None:
-    """What came of an attempt: what its executor wrote, unless the engine knows better how it ended."""
-    where = f"task {task.name}"
+def refuse_end(where: str, ended: Exit) -> None:
+    """Raise what an end means that the task itself did not tell about."""
     if ended.reason in {ExitReason.TIMED_OUT, ExitReason.QUEUED_TOO_LONG}:
         raise TaskTimeoutError(f"{where}: {ended.message}", code="Timeout")
     if ended.phase is Phase.ABORTED:
         raise TaskAbortedError(f"{where} was aborted: {ended.message}", code="Aborted", recoverable=False)
     if ended.reason is ExitReason.OUT_OF_MEMORY:
         raise OutOfMemoryError(f"{where} ran out of memory: {ended.message}", code="OutOfMemory")
-    error = storage.join(folder, "error.pb")
-    if storage.exists(error):
-        raise task_error(storage.read(error), where)
     if ended.reason is not ExitReason.COMPLETED:
         final = ended.reason in _FINAL
         raise TaskError(
             f"{where} failed: {ended.message or ended.reason}", code=str(ended.reason), recoverable=not final
         )
+
+
+def _outcome(task: Task, context: TaskContext, ended: Exit) -> Literals | None:
+    """What came of an attempt: what its executor wrote, unless the engine knows better how it ended."""
+    where, folder = f"task {task.name}", context.output_path
+    assert folder is not None
+    told = ended.reason in {ExitReason.ERROR, ExitReason.SIGNALED, ExitReason.COMPLETED}
+    error = storage.join(folder, "error.pb")
+    if told and storage.exists(error):
+        raise task_error(storage.read(error), where)
+    refuse_end(where, ended)
+    if isinstance(task, ContainerTask):
+        return task.collect(Path(folder), context.raw_data_path)
     outputs = storage.join(folder, "outputs.pb")
     return read_map(storage.read(outputs)) if storage.exists(outputs) else None

@@ -30,13 +30,13 @@ class LocalBody:
         inner = Context(ContextData(context, self.controller))
         bound = task.timeout.runtime_seconds
         with ExitStack() as stack:
-            if task.settings.env_vars or task.settings.secrets:
+            if (task.settings.env_vars or task.settings.secrets) and not task.runs_elsewhere:
                 from tasksdk.running.surroundings import surroundings
 
                 stack.enter_context(surroundings(task))
             stack.enter_context(inner)
             try:
-                if bound is None:
+                if bound is None or task.runs_elsewhere:
                     return await dispatch(task, inner, literals)
                 if task.is_async:
                     return await _cancelled_after(bound, task, inner, literals)

@@ -60,6 +60,9 @@ class Task(Templated, Configured, Tracked):
         self.settings: TaskSettings = settings_from({**kwargs, "docs": docs}, f"task {name}")
         self._given_interface = interface
 
+    # Whether the body's work is done by another process, which gets the variables, secrets and bounds itself.
+    runs_elsewhere = False
+
     # What it takes and gives
 
     @property

@@ -111,5 +111,6 @@ def _variables(env_vars: object) -> dict[str, str]:
 def _check_image(image: object) -> None:
     if image is None or (isinstance(image, str) and image.strip()):
         return
-    if not hasattr(image, "identifier") and type(image).__name__ != "Image":
+    # Asked of the class: an image reads its files to tell its identifier.
+    if not hasattr(type(image), "identifier"):
         raise TaskDefinitionError(f"image: {image!r} is no image", hint='write a reference, an Image or "auto"')

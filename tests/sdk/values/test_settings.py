@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tasksdk import Cache, PodTemplate, RetryStrategy, ReusePolicy, Secret, TaskMetadata, Timeout
+from tasksdk import Cache, Image, PodTemplate, RetryStrategy, ReusePolicy, Secret, TaskMetadata, Timeout
 from tasksdk.errors import TaskDefinitionError
 from tasksdk.values.documentation import documentation_of
 from tasksdk.values.settings import TaskSettings
@@ -118,3 +118,8 @@ def test_documentation_is_taken_from_a_docstring() -> None:
     assert docs.short_description == "Fetch the data from a source."
     assert docs.long_description == "Fetch the data\nfrom a source.\n\nLong words."
     assert documentation_of("  ") is None
+
+
+def test_naming_an_image_reads_none_of_its_files() -> None:
+    image = Image.from_debian_base().with_source_folder("/no/such/folder", "/app")
+    assert TaskSettings(image=image).image == image
