@@ -33,15 +33,14 @@ if TYPE_CHECKING:
     from tasksdk.task.python_task import DeckField, PythonTask
     from tasksdk.task.resolver import TaskResolverMixin, default_task_resolver
     from tasksdk.task.serialization import SerializationContext, SerializationSettings
+    from tasksdk.task.template_resolver import default_task_template_resolver
+    from tasksdk.task.trace import trace
     from tasksdk.types.dataframe import DataFrame
     from tasksdk.types.engine import TypeEngine
     from tasksdk.types.file import File
     from tasksdk.types.folder import Dir
     from tasksdk.types.raw_data import RawData
     from tasksdk.types.transformer import TypeTransformer
-    from tasksdk.task.template_resolver import default_task_template_resolver
-    from tasksdk.task.trace import trace
-    from tasksdk.types.engine import TypeEngine
     from tasksdk.values.cache import Cache, CachePolicy
     from tasksdk.values.documentation import Documentation
     from tasksdk.values.metadata import TaskMetadata
@@ -60,7 +59,6 @@ _HOMES = {
     "tasksdk.task.trace": ("trace",),
     "tasksdk.task.template_resolver": ("default_task_template_resolver",),
     "tasksdk.task.customized_container": ("PythonCustomizedContainerTask", "ShimTaskExecutor"),
-    "tasksdk.types.engine": ("TypeEngine",),
     "tasksdk.task.container": ("ContainerTask",),
     "tasksdk.task.node": ("Graph", "Node", "Promise", "VoidPromise"),
     "imagebuilder": ("Image", "Secret"),
