@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from imagebuilder.engine import Engine
     from imagebuilder.identity.resolver import Resolver
     from imagebuilder.lock.locks import Locks
+    from imagebuilder.plan.sdk import SdkFor
     from imagebuilder.registry import Client, HostSettings
     from imagebuilder.registry.credential import Credential
+    from imagebuilder.sources.material import Material
 
 FILE = "imagebuilder.toml"
 PREFIX = "IMAGEBUILDER_"
@@ -159,6 +161,11 @@ class Config:
         direct = self.make_direct(client, WheelStage(self.cache_dir, self.environ, named))
         return AutoBuilder(direct, buildkit, client, self.cache_dir)
 
+    def _sdk(self, wanted: SdkFor) -> Material:
+        from imagebuilder.builders.sdk import Sdks
+
+        return Sdks(self.cache_dir, self.environ, self.make_site(), recipe(self.epoch).venv).material(wanted)
+
     def make_direct(self, client: Client, stage: WheelStage | None = None) -> DirectBuilder:
         """What assembles files, and puts what it assembled on another base; `stage` builds wheels."""
         from imagebuilder.builders.direct.builder import DirectBuilder
@@ -191,6 +198,7 @@ class Config:
             builder=self.make_builder(client),
             vault=Vault(self.environ, self.secrets),
             bases=BaseUsers(client, Docker(self.environ)),
+            sdks=self._sdk,
             site=self.make_site(),
             cache=lambda: bounded(self.cache_dir, self.cache_size),
         )

@@ -21,6 +21,7 @@ from imagebuilder.outputs.output import Load, Output, Published, Push
 from imagebuilder.plan.lower import lower, needs_base_user
 from imagebuilder.plan.ops import DockerfilePlan, Plan
 from imagebuilder.plan.pinned import pinned, pinned_base
+from imagebuilder.plan.sdk import sdk_of
 from imagebuilder.plan.secrets import needs
 from imagebuilder.plan.segments import segments
 from imagebuilder.registry.verdict import Absent, Present, Unknown, Verdict
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
     from imagebuilder.bases import BaseUsers
     from imagebuilder.identity.resolver import Resolver
+    from imagebuilder.plan.sdk import SdkFor
+    from imagebuilder.sources.material import Material
     from imagebuilder.spec.image import Image
     from imagebuilder.vault import Vault
 
@@ -72,6 +75,7 @@ class Engine:
     builder: Builder
     vault: Vault
     bases: BaseUsers
+    sdks: Callable[[SdkFor], Material]
     site: Site = field(default_factory=Site)
     cache: Callable[[], AbstractContextManager[None]] = nullcontext  # held while images are made and published
 
@@ -81,7 +85,9 @@ class Engine:
         if item.base_reference is not None and needs_base_user(item.image):
             reference = pinned_base(item.base_reference, item.pins) if item.pins else item.base_reference
             user = self.bases.user(reference, item.image.platforms[0])
-        plan = lower(item.image, item.identity, item.materials, self.resolver.recipe, user)
+        wanted = sdk_of(item.image, item.materials)
+        sdk = self.sdks(wanted) if wanted is not None else None
+        plan = lower(item.image, item.identity, item.materials, self.resolver.recipe, user, sdk)
         return plan if item.pins is None or isinstance(plan, DockerfilePlan) else pinned(plan, item.pins)
 
     def prefix(self, item: Identified, plan: Plan | DockerfilePlan, output: Output) -> Prefix | None:

@@ -73,7 +73,7 @@ def stamp(material: Material, folder: Path) -> None:
             case Original(file=file):
                 _stamp(folder / at, bytes.fromhex(file.sha256))
             case Text():
-                _stamp(folder / at, bytes.fromhex(piece.digest))
+                _stamp(folder / at, bytes.fromhex(piece.sha256))
 
 
 def _stamp(path: Path, digest: bytes) -> None:

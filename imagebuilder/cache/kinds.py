@@ -39,7 +39,8 @@ PREFIXES: Final = Kind("prefixes", 1, "which images BuildKit made for others to 
 NORMALIZED: Final = Kind("normalized", 1, "which of BuildKit's layers became which")
 SOURCES: Final = Kind("sources", 1, "digests of source files")
 TOOLS: Final = Kind("tools", 1, "uv for steps that run")
+SDKS: Final = Kind("sdks", 1, "what the task SDK is in an image")
 
 KINDS: Final = (
-    RESOLUTIONS, WHEELS, BUILT, LAYERS, BYTECODE, IMAGES, BASES, FACTS, PREFIXES, NORMALIZED, SOURCES, TOOLS,
+    RESOLUTIONS, WHEELS, BUILT, LAYERS, BYTECODE, IMAGES, BASES, FACTS, PREFIXES, NORMALIZED, SOURCES, TOOLS, SDKS,
 )  # fmt: skip

@@ -88,8 +88,8 @@ def material_entries(material: Material, dst: str) -> Iterator[TarEntry]:
             case Original(file, location):
                 content = OnDisk(location, bytes.fromhex(file.sha256))
                 yield TarEntry(path, Kind.FILE, 0o755 if file.executable else 0o644, file.size, content)
-            case Text(data):
-                yield TarEntry.file(path, data)
+            case Text(data, executable):
+                yield TarEntry.file(path, data, executable=executable)
 
 
 def _tree(snapshot: Snapshot, path: str) -> Iterator[TarEntry]:

@@ -11,6 +11,7 @@ from imagebuilder.errors import SpecError
 from imagebuilder.identity.canonical import canonical_layer, workdir_after
 from imagebuilder.identity.labels import record, to_labels
 from imagebuilder.plan.ops import (
+    CheckPython,
     Copy,
     DockerfilePlan,
     Exec,
@@ -43,6 +44,7 @@ from imagebuilder.spec.layers import (
     PyLock,
     PythonLayer,
     Requirements,
+    Sdk,
     SourceFile,
     SourceFolder,
     User,
@@ -57,12 +59,14 @@ if TYPE_CHECKING:
     from imagebuilder.identity.recipe import Recipe
     from imagebuilder.sources.material import Material
     from imagebuilder.sources.materials import Materials
+    from imagebuilder.spec.base import Base
     from imagebuilder.spec.image import Image
+    from imagebuilder.spec.python_version import PythonVersion
 
 
 def needs_base_user(image: Image) -> bool:
     """Whether steps run as root on a base whose own user must be given back afterwards."""
-    runs = (PipPackages, Requirements, UvProject, PyLock, PoetryProject, Wheels, AptPackages, Commands)
+    runs = (PipPackages, Requirements, UvProject, PyLock, PoetryProject, Wheels, AptPackages, Commands, Sdk)
     return (
         isinstance(image.base, ReferenceBase)
         and any(isinstance(layer, runs) for layer in image.layers)
@@ -70,12 +74,18 @@ def needs_base_user(image: Image) -> bool:
     )
 
 
-def lower(
-    image: Image, identity: Identity, materials: Materials, recipe: Recipe, base_user: str = ""
+def lower(  # noqa: PLR0917 - what an image is, then what else must be known to make it
+    image: Image,
+    identity: Identity,
+    materials: Materials,
+    recipe: Recipe,
+    base_user: str = "",
+    sdk: Material | None = None,
 ) -> Plan | DockerfilePlan:
     """Decide how an image is made; pure.
 
-    `base_user` is the user of the base's config, for images that `needs_base_user` names.
+    `base_user` is the user of the base's config, for images that `needs_base_user` names; `sdk` is what the task SDK
+    puts into the virtual environment, for images that have it.
 
     Raises:
         SpecError: no base image exists for what the spec asks.
@@ -85,11 +95,14 @@ def lower(
     if isinstance(image.base, DockerfileBase):
         assert materials.base is not None
         return DockerfilePlan(materials.base, titles, labels)
-    lowering = _Lowering(recipe)
+    lowering = _Lowering(recipe, sdk)
     base = lowering.base(image, materials)
     for number, (layer, material) in enumerate(zip(image.layers, materials.layers, strict=True), start=1):
+        if isinstance(layer, (SourceFolder, SourceFile)):
+            lowering.default_sdk(image.base)
         lowering.number = number
         lowering.layer(canonical_layer(layer, lowering.workdir), material)
+    lowering.default_sdk(image.base)
     if not isinstance(image.base, ReferenceBase):
         known_user: str | None = ""  # ours are root's
     else:
@@ -100,6 +113,7 @@ def lower(
 @dataclass
 class _Lowering:
     recipe: Recipe
+    sdk: Material | None = None
     steps: list[Step] = field(default_factory=list)
     materials: dict[str, Material] = field(default_factory=dict)
     number: int = 0
@@ -108,6 +122,7 @@ class _Lowering:
     build_user: str | None = None  # who runs commands, where not root
     owner: str | None = None  # whom copied files belong to, where not root
     has_venv: bool = False
+    has_sdk: bool = False
 
     def emit(self, op: Op) -> None:
         self.steps.append(Step(self.number, op))
@@ -161,6 +176,8 @@ class _Lowering:
                 )
             case Commands(commands, secrets):
                 self.commands(commands, secret_mounts(secrets))
+            case Sdk(version, python):
+                self.task_sdk(version, python)
             case EnvVars(variables):
                 self.emit(SetEnv(variables))
             case Labels(labels):
@@ -183,6 +200,26 @@ class _Lowering:
             who = self.build_user
             self.emit(Exec("steps/command.sh.j2", values, command, user=who, network=True, secrets=secrets))
         self.made_workdir = None  # a command may have given it to somebody else, or made a link of it
+
+    def default_sdk(self, base: Base) -> None:
+        """The SDK that comes with a base: before the first of the user's files, so that those may change alone."""
+        if isinstance(base, DebianBase) and base.sdk is not None and not self.has_sdk:
+            self.number = 0
+            self.task_sdk(base.sdk, None)
+
+    def task_sdk(self, version: str, python: PythonVersion | None) -> None:
+        """`python` is for bases that must be asked whether it is theirs."""
+        ours = self.has_venv
+        self.venv()
+        venv = self.recipe.venv
+        if python is not None:
+            values = (("venv", venv), ("version", f"{python[0]}.{python[1]}"))
+            checks = (CheckPython(venv, python),)
+            self.emit(Exec("steps/check_python.sh.j2", values, "check the base's Python", files_only=checks))
+        assert self.sdk is not None
+        files = self.keep(self.sdk, "task-sdk")
+        self.has_sdk = True
+        self.emit(Copy(files, "", venv, "0:0", link=ours, compress=True, shows=f"task SDK {version}"))
 
     def prepare(self) -> None:
         recipe = self.recipe

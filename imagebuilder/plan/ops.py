@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from imagebuilder.sources.material import Material
     from imagebuilder.spec.base import ScriptBase
     from imagebuilder.spec.layers import PythonLayer
+    from imagebuilder.spec.python_version import PythonVersion
 
 # Where steps find what is mounted for them and for nobody else.
 RUN_DIR = "/run/imagebuilder"
@@ -60,7 +61,15 @@ class InstallPackages:
     material: Material | None
 
 
-FileOp: TypeAlias = MakeAccount | MakeFolder | MakeVenv | InstallPackages
+@dataclass(frozen=True)
+class CheckPython:
+    """An error where the virtual environment is not of this Python."""
+
+    path: str
+    version: PythonVersion
+
+
+FileOp: TypeAlias = MakeAccount | MakeFolder | MakeVenv | InstallPackages | CheckPython
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,7 @@ class Copy:
     """Files of a material to a place in the image, one file where there is an `entry`.
 
     `link` makes a layer that depends on no earlier one, and brings the folders above `dst` with it: only where they are
-    sure to be the same below.
+    sure to be the same below. `compress` is for files worth it; `shows` says what it is where that is not its place.
     """
 
     files: str
@@ -95,6 +104,8 @@ class Copy:
     dst: str
     owner: str | None = None
     link: bool = False
+    compress: bool = False
+    shows: str | None = None
 
 
 @dataclass(frozen=True)

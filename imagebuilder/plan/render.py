@@ -95,7 +95,7 @@ def shows(op: Op) -> str:
         case Exec():
             return op.shows
         case Copy(_, _, dst):
-            return f"copy to {dst}"
+            return op.shows or f"copy to {dst}"
         case SetWorkdir(path):
             return f"workdir {path}"
         case _:

@@ -22,11 +22,17 @@ class Text:
     """A file whose bytes were derived from the user's, such as a requirements file without its comments."""
 
     data: bytes
+    executable: bool = False
 
     @cached_property
-    def digest(self) -> str:
+    def sha256(self) -> str:
         """The SHA-256 of the bytes, in hex."""
         return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the bytes, in hex, with a mark where the file is executable."""
+        return f"x{self.sha256}" if self.executable else self.sha256
 
     @property
     def total_bytes(self) -> int:
@@ -125,8 +131,8 @@ class Material:
                         stage(piece, target)
                     case Original(file, location):
                         stage_file(file, location, target)
-                    case Text(data):
-                        _write(target, data)
+                    case Text(data, executable):
+                        _write(target, data, 0o755 if executable else 0o644)
         except OSError as error:
             raise BuildError(
                 f"the build context cannot be written: {error.filename or folder}: {error.strerror or error}",
@@ -142,8 +148,8 @@ def _make(folder: Path) -> None:
         folder.chmod(0o755)
 
 
-def _write(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+def _write(path: Path, data: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o644)
+        os.fchmod(descriptor, mode)
         file.write(data)

@@ -12,10 +12,14 @@ if TYPE_CHECKING:
 
 
 class DebianBase(Value):
-    """A slim Debian with a Python of one minor version, a virtual environment and a user that is not root."""
+    """A slim Debian with a Python of one minor version, a virtual environment and a user that is not root.
+
+    `sdk` is the version of the task SDK that it has, None for none.
+    """
 
     kind: ClassVar[str] = "debian"
     python_version: PythonVersion
+    sdk: str | None = None
 
 
 class ScriptBase(Value):

@@ -21,6 +21,7 @@ from imagebuilder.spec.layers import (
     PoetryProject,
     PyLock,
     Requirements,
+    Sdk,
     SourceFile,
     SourceFolder,
     User,
@@ -35,6 +36,7 @@ from imagebuilder.spec.python_version import python_version as parse_python
 from imagebuilder.spec.python_version import running
 from imagebuilder.spec.reference import Reference
 from imagebuilder.spec.requirement import requirement
+from imagebuilder.spec.sdk import sdk_version
 from imagebuilder.spec.secret import Secret, SecretRequest, secrets_from
 from imagebuilder.spec.value import Value
 
@@ -85,17 +87,21 @@ class Image(Value):
         registry: str | None = None,
         registry_secret: str | Secret | None = None,
         platform: PlatformRequest | None = None,
-        install_sdk: bool = False,
+        install_sdk: bool | str = False,
     ) -> Image:
         """Start from a slim Debian with Python, by default of the running interpreter's minor version.
 
         The image runs as the user `app` in `/app`, with the virtual environment `/opt/venv` first on PATH.
+        `install_sdk` puts the task SDK before the first of the user's own files: True, or a version.
         """
-        if install_sdk:
-            raise SpecError("install_sdk=True: this release ships no task SDK", hint="leave install_sdk out")
         version = running() if python_version is None else parse_python(python_version)
+        sdk = sdk_version(install_sdk, "from_debian_base(install_sdk=...)") if install_sdk is not False else None
         return published(
-            cls(DebianBase(version)), name=name, registry=registry, registry_secret=registry_secret, platform=platform
+            cls(DebianBase(version, sdk)),
+            name=name,
+            registry=registry,
+            registry_secret=registry_secret,
+            platform=platform,
         )
 
     @classmethod
@@ -320,6 +326,26 @@ class Image(Value):
             secret_mounts=secret_mounts,
         )
         return self._with(Wheels(tuple(arguments.path(item, at, 'with_wheels("./dist")') for item in given), options))
+
+    def with_sdk(self, version: str | None = None, *, python_version: PythonRequest | None = None) -> Image:
+        """Install the task SDK and its executor, by default of the version that is released with this one.
+
+        Over `from_base`, `python_version` says which Python the base has.
+        """
+        sdk = sdk_version(version, "with_sdk()")
+        python = None if python_version is None else parse_python(python_version)
+        has_sdk = isinstance(self.base, DebianBase) and self.base.sdk is not None
+        if has_sdk or any(isinstance(layer, Sdk) for layer in self.layers):
+            raise SpecError("with_sdk(): the image has the task SDK already", hint="leave with_sdk() out")
+        if isinstance(self.base, (DebianBase, ScriptBase)):
+            if python is not None:
+                raise SpecError("with_sdk(): this image's Python is its base's", hint="write with_sdk()")
+        elif python is None:
+            raise SpecError(
+                "with_sdk(): only the base knows which Python it has",
+                hint='say which, with_sdk(python_version="3.11")',
+            )
+        return self._with(Sdk(sdk, python))
 
     # -- the system --------------------------------------------------------------------------------------------------
 

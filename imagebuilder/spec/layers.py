@@ -11,6 +11,7 @@ from imagebuilder.spec.value import Value
 
 if TYPE_CHECKING:
     from imagebuilder.spec.credential import Index
+    from imagebuilder.spec.python_version import PythonVersion
     from imagebuilder.spec.secret import Secret
 
 # The labels that a build writes itself, to tell what the image was made from.
@@ -117,6 +118,14 @@ class EnvVars(Value):
     variables: tuple[tuple[str, str], ...]
 
 
+class Sdk(Value):
+    """The task SDK; `python_version` is that of the base, where only the base knows it."""
+
+    kind: ClassVar[str] = "task sdk"
+    version: str
+    python_version: PythonVersion | None = None
+
+
 class Labels(Value):
     """Labels of the image, in the order of their names."""
 
@@ -168,5 +177,15 @@ class Entrypoint(Value):
 
 PythonLayer = PipPackages | Requirements | UvProject | PyLock | PoetryProject | Wheels
 Layer = (
-    PythonLayer | AptPackages | Commands | EnvVars | Labels | SourceFolder | SourceFile | Workdir | User | Entrypoint
+    PythonLayer
+    | AptPackages
+    | Commands
+    | Sdk
+    | EnvVars
+    | Labels
+    | SourceFolder
+    | SourceFile
+    | Workdir
+    | User
+    | Entrypoint
 )

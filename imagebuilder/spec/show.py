@@ -19,6 +19,7 @@ from imagebuilder.spec.layers import (
     PoetryProject,
     PyLock,
     Requirements,
+    Sdk,
     SourceFile,
     SourceFolder,
     User,
@@ -67,6 +68,8 @@ def show_layer(layer: Layer) -> str:  # noqa: C901, PLR0911, PLR0912 - one branc
             return _call("with_apt_packages", packages, {"secret_mounts": secrets} if secrets else {})
         case Commands(commands, secrets):
             return _call("with_commands", (list(commands),), {"secret_mounts": secrets} if secrets else {})
+        case Sdk(version, python):
+            return _call("with_sdk", (version,), {} if python is None else {"python_version": python})
         case EnvVars(variables):
             return _call("with_env_vars", (dict(variables),), {})
         case Labels(labels):
@@ -85,8 +88,8 @@ def show_layer(layer: Layer) -> str:  # noqa: C901, PLR0911, PLR0912 - one branc
 
 def _base(base: Base) -> tuple[str, object, dict[str, Any]]:
     match base:
-        case DebianBase(version):
-            return "from_debian_base", version, {}
+        case DebianBase(version, sdk):
+            return "from_debian_base", version, {} if sdk is None else {"install_sdk": sdk}
         case ScriptBase(script, version, options):
             chosen = {} if version is None else {"python_version": version}
             return "from_uv_script", script, {**chosen, **_options(options)}

@@ -12,6 +12,7 @@ from imagebuilder.spec.layers import (
     PipPackages,
     PyLock,
     Requirements,
+    Sdk,
     SourceFile,
     SourceFolder,
     User,
@@ -52,7 +53,7 @@ def layer_title(layer: Layer) -> str:
             words = file
         case Wheels(paths):
             words = " ".join(paths)
-        case Workdir(words) | User(words):
+        case Workdir(words) | User(words) | Sdk(words):
             pass
         case _:
             words = getattr(layer, "pyproject_file", "")

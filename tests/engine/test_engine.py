@@ -21,6 +21,7 @@ from imagebuilder.registry import media_types as types
 from imagebuilder.registry.memory.fault import Fault
 from imagebuilder.registry.verdict import Verdict
 from imagebuilder.sources import Sources
+from imagebuilder.sources.material import Material, Text
 from imagebuilder.spec.platform import LINUX_AMD64
 from imagebuilder.spec.reference import Reference
 from imagebuilder.vault import Vault
@@ -45,6 +46,7 @@ class Shop:
             builder=self.builder,
             vault=Vault(self.environ),
             bases=bases or BaseUsers(self.client, Docker({"PATH": "/nonexistent"})),
+            sdks=lambda wanted: Material(((f"lib/{wanted.version}", Text(b"the SDK")),)),
         )
 
     def ensure(self, *images, output=None, cancel=None, **options):

@@ -92,7 +92,7 @@ CALL = st.one_of(
     _call("with_dockerignore", FILE),
 )
 BASES = st.one_of(
-    _call("from_debian_base", PYTHON, platform=PLATFORMS),
+    _call("from_debian_base", PYTHON, platform=PLATFORMS, install_sdk=st.sampled_from([False, True, "0.0.9"])),
     _call(
         "from_base",
         st.sampled_from(["python:3.11", "docker.io/library/python:3.11", "ghcr.io/a/b", "localhost:5000/x/y:1"]),

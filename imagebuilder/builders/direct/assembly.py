@@ -20,7 +20,7 @@ from imagebuilder.layers.files import material_entries
 from imagebuilder.layers.merge import merge, parents
 from imagebuilder.layers.packing import LAYER_LIMIT
 from imagebuilder.layers.tar_header import Kind
-from imagebuilder.layers.writer import write_layer
+from imagebuilder.layers.writer import PINNED, ZLIB, write_layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -90,7 +90,12 @@ class Assembly:
         return place in ("", ".") or self.ground.folder(place) is not None
 
     def write(
-        self, entries: Iterable[TarEntry], what: str, owner: tuple[int, int], above: tuple[int, int] = (0, 0)
+        self,
+        entries: Iterable[TarEntry],
+        what: str,
+        owner: tuple[int, int],
+        above: tuple[int, int] = (0, 0),
+        codec: str = PINNED,
     ) -> None:
         """A layer of entries, where anything is to be written; new folders above them belong to `above`.
 
@@ -112,7 +117,9 @@ class Assembly:
         self.ground.note(found.values(), owner)
         blobs = self._store.folder / "blobs" / "sha256"
         listed = merge([found.values()], "\0")
-        self.layers.append(write_layer(listed, blobs, what=what, owner=owner, mtime=MTIME, check=self._check))
+        self.layers.append(
+            write_layer(listed, blobs, what=what, owner=owner, mtime=MTIME, codec=codec, check=self._check)
+        )
 
     def _place(self, entry: TarEntry, found: dict[str, TarEntry], owner: tuple[int, int]) -> None:
         if entry.kind is Kind.FOLDER:
@@ -140,7 +147,8 @@ class Assembly:
             place = f"{place.rstrip('/')}/"
         owner = self.ids(op.owner or _ROOT)
         entries = list(material_entries(material, place))
-        self.write(entries, f"copy to {target}", owner, above=owner)
+        codec = ZLIB if op.compress else PINNED
+        self.write(entries, op.shows or f"copy to {target}", owner, above=owner, codec=codec)
         self._accounts_replaced |= any(entry.path in _ACCOUNT_FILES for entry in entries)
 
     def ids(self, name: str) -> tuple[int, int]:

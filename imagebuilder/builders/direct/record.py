@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagebuilder.builders.direct.facts import Folder
 from imagebuilder.plan.ops import (
+    CheckPython,
     Copy,
     Exec,
     InstallPackages,
@@ -36,6 +37,7 @@ ASSEMBLY: Final = f"{LABEL_PREFIX}assembly"
 _VERSION: Final = 1
 _OPS: Final[dict[str, type[Any]]] = {
     "account": MakeAccount,
+    "python": CheckPython,
     "folder": MakeFolder,
     "venv": MakeVenv,
     "env": SetEnv,

@@ -16,6 +16,7 @@ from imagebuilder.builders.events import Step
 from imagebuilder.errors import BuildError
 from imagebuilder.layers import write_skeleton
 from imagebuilder.plan.ops import (
+    CheckPython,
     Copy,
     Exec,
     InstallPackages,
@@ -172,6 +173,14 @@ class Work:
             case MakeVenv(path, system_packages):
                 make = partial(self._make_venv, path, system_packages=system_packages)
                 self.laid.append(self.contents.anew(assembly, make))
+            case CheckPython(path, version):
+                found, _ = self.tools.environments.install_target(assembly.facts, path)
+                if found.python != version:
+                    have, want = (".".join(map(str, one)) for one in (found.python, version))
+                    raise BuildError(
+                        f"{self.request.name}: the base has Python {have}, not {want}",
+                        hint=f'write with_sdk(python_version="{have}")',
+                    )
             case InstallPackages():
                 if not self.installed:  # all Python layers together, where the first of them stands
                     self.installed = True

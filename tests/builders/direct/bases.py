@@ -48,6 +48,10 @@ ELF = b"\x7fELF rest"
 Entry = tuple[str, Any]
 
 
+def no_sdk(wanted: Any) -> Any:
+    raise AssertionError(f"{wanted} was not asked for")
+
+
 def tar_of(entries: dict[str, Any]) -> bytes:
     """A layer: a path with a slash behind is a folder, `-> x` a link, `= x` a hard one, the rest are files."""
     target = io.BytesIO()
@@ -192,6 +196,7 @@ class Bench:
             builder=builder or self.direct(),
             vault=Vault({}, {}),
             bases=BaseUsers(self.client, Docker({})),
+            sdks=no_sdk,
             site=self.site,
         )
 

@@ -1,0 +1,35 @@
+"""Which task SDK an image has, and for which Python."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from imagebuilder.spec.base import DebianBase
+from imagebuilder.spec.layers import Sdk
+
+if TYPE_CHECKING:
+    from imagebuilder.sources.materials import Materials
+    from imagebuilder.spec.image import Image
+    from imagebuilder.spec.python_version import PythonVersion
+
+
+class SdkFor(NamedTuple):
+    """A version of the SDK, and the Python that runs it."""
+
+    version: str
+    python: PythonVersion
+
+
+def sdk_of(image: Image, materials: Materials) -> SdkFor | None:
+    """The SDK that an image asks for; None for none."""
+    base = image.base
+    if isinstance(base, DebianBase) and base.sdk is not None:
+        return SdkFor(base.sdk, base.python_version)
+    layer = next((layer for layer in image.layers if isinstance(layer, Sdk)), None)
+    if layer is None:
+        return None
+    python = layer.python_version or materials.python_version
+    if python is None and isinstance(base, DebianBase):
+        python = base.python_version
+    assert python is not None, "with_sdk() asks for it where nothing else says it"
+    return SdkFor(layer.version, python)
