@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -27,12 +27,14 @@ from imagebuilder.plan.segments import segments
 from imagebuilder.registry.verdict import Absent, Present, Unknown, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from imagebuilder.bases import BaseUsers
     from imagebuilder.identity.resolver import Resolver
     from imagebuilder.plan.sdk import SdkFor
+    from imagebuilder.registry.descriptor import Descriptor
+    from imagebuilder.registry.store import ContentStore
     from imagebuilder.sources.material import Material
     from imagebuilder.spec.image import Image
     from imagebuilder.vault import Vault
@@ -252,12 +254,22 @@ class _Work:
     def _build(self, request: BuildRequest, wanted: list[tuple[int, Identified]]) -> None:
         began = time.monotonic()
         self._check_cancel()
-        built = self.engine.builder.build(request, self.emit, self.cancel)
-        published: dict[str, Published] = {}
-        for number, item in wanted:
-            if item.uri not in published:
-                published[item.uri] = self.publish(item, built)
-            self.done(number, item, published[item.uri], built=True, seconds=time.monotonic() - began)
+        with self._early(wanted[0][1]) as made:
+            built = self.engine.builder.build(replace(request, made=made), self.emit, self.cancel)
+            published: dict[str, Published] = {}
+            for number, item in wanted:
+                if item.uri not in published:
+                    published[item.uri] = self.publish(item, built)
+                self.done(number, item, published[item.uri], built=True, seconds=time.monotonic() - began)
+
+    @contextmanager
+    def _early(self, item: Identified) -> Iterator[Callable[[ContentStore, Descriptor], None] | None]:
+        """Where layers of an image may go before it is whole."""
+        if isinstance(self.output, Push):
+            with self.output.early(item) as early:
+                yield early.add
+        else:
+            yield None
 
     def _check_cancel(self) -> None:
         if self.cancel.is_set():

@@ -9,7 +9,7 @@ from imagebuilder.builders.site import Site
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from imagebuilder.builders.events import Emit
     from imagebuilder.lock.pins import Pins
@@ -38,7 +38,8 @@ class BuildRequest:
     """Everything a builder needs to make one image; `secrets` are values by the id of their mount.
 
     `prefix` is how a builder that assembles files may divide it, `pins` what its lock fixes. `registry` is the
-    one that the image goes to, None where it goes elsewhere, or to several.
+    one that the image goes to, None where it goes elsewhere, or to several. `made` is told, from several threads, of
+    layers that the image will have, with what holds them, as soon as they are made; a builder may leave it alone.
     """
 
     name: str
@@ -52,11 +53,12 @@ class BuildRequest:
     prefix: Prefix | None = None
     pins: Pins | None = field(default=None, repr=False)
     registry: str | None = None
+    made: Callable[[ContentStore, Descriptor], None] | None = field(default=None, repr=False, compare=False)
 
     def for_prefix(self) -> BuildRequest:
         """The request for the part that must run alone."""
         assert self.prefix is not None
-        return replace(self, plan=self.prefix.plan, prefix=None)
+        return replace(self, plan=self.prefix.plan, prefix=None, made=None)
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from imagebuilder.errors import SpecError, VerificationError
 from imagebuilder.identity.labels import IDENTIFIER
 from imagebuilder.outputs.archive import write_archive, write_layout
-from imagebuilder.registry import Client, PushEvent, check_many, push, verify_pushed
+from imagebuilder.registry import Client, EarlyPush, PushEvent, check_many, push, verify_pushed
 from imagebuilder.registry.verdict import Absent, Present, Verdict
 from imagebuilder.spec.platform import Platform
 from imagebuilder.spec.reference import DOCKER_HUB, Reference
@@ -50,6 +51,17 @@ class Push:
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        self._early: dict[str, EarlyPush] = {}
+
+    @contextmanager
+    def early(self, item: Identified) -> Iterator[EarlyPush]:
+        """What takes an image's layers while it is being made; `publish` then waits for them."""
+        with EarlyPush(self.client, item.reference) as early:
+            self._early[item.uri] = early
+            try:
+                yield early
+            finally:
+                del self._early[item.uri]
 
     def check(self, items: Sequence[Identified]) -> list[Verdict]:
         """Ask the registries, many at a time."""
@@ -67,6 +79,8 @@ class Push:
             VerificationError: what is there is not what was pushed.
         """
         reference = item.reference
+        early = self._early.get(item.uri)
+        uploaded = early.finish(lambda now, total: moved(f"push {reference}", now, total)) if early else 0
         sent: dict[str, tuple[int, int]] = {}
 
         def on_event(event: PushEvent) -> None:
@@ -89,7 +103,7 @@ class Push:
             on_event=on_event,
         )
         present = verify_pushed(self.client, reference, pushed.digest, item.image.platforms)
-        return Published(present.digest, tuple(map(str, present.platforms)), pushed.bytes_uploaded)
+        return Published(present.digest, tuple(map(str, present.platforms)), uploaded + pushed.bytes_uploaded)
 
 
 class Load:

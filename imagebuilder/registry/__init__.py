@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from imagebuilder.registry.credential import Credential
     from imagebuilder.registry.credentials import Credentials, CredentialStore
     from imagebuilder.registry.descriptor import Descriptor
+    from imagebuilder.registry.early_push import EarlyPush
     from imagebuilder.registry.file_store import FileStore
     from imagebuilder.registry.layout import OCILayout
     from imagebuilder.registry.manifest import Manifest
@@ -35,6 +36,7 @@ _NAMES = {
     "credential": ("Credential",),
     "credentials": ("CredentialStore", "Credentials"),
     "descriptor": ("Descriptor",),
+    "early_push": ("EarlyPush",),
     "file_store": ("FileStore",),
     "layout": ("OCILayout",),
     "manifest": ("Manifest",),
@@ -62,6 +64,7 @@ __all__ = [
     "CredentialStore",
     "Credentials",
     "Descriptor",
+    "EarlyPush",
     "Fault",
     "FileStore",
     "FixedChecker",

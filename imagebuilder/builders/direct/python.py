@@ -37,6 +37,7 @@ from imagebuilder.packages import (
 )
 from imagebuilder.plan.ops import Exec, InstallPackages, Plan
 from imagebuilder.plan.secrets import secret_id
+from imagebuilder.registry import OCILayout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -145,7 +146,13 @@ class Environments:
         compiler = compiler_for(request, target, pins, BYTECODE.at(self._cache_dir), self._environ)
         warned = compiler is None and pins is None and request.site.bytecode
         warnings = (no_bytecode(target.python),) if warned else ()
-        work = _Stack(self._cache_dir, files, target, budget=budget, compiler=compiler, check=check)
+        store = OCILayout(IMAGES.at(self._cache_dir))
+
+        def made(layer: Layer) -> None:
+            if request.made is not None:
+                request.made(store, layer.descriptor)
+
+        work = _Stack(self._cache_dir, files, target, budget=budget, compiler=compiler, check=check, made=made)
 
         def fetch(wanted: list[LockedFile], arrived: Callable[[WheelFile], None] = lambda _: None) -> list[WheelFile]:
             return self._fetch(resolution, wanted, request, emit=emit, check=check, arrived=arrived)
@@ -271,6 +278,7 @@ class _Stack:
         budget: int,
         compiler: Compiler | None,
         check: Callable[[], None],
+        made: Callable[[Layer], None],
     ) -> None:
         self._images = IMAGES.at(cache_dir)
         self._cache = LayerCache(LAYERS.at(cache_dir))
@@ -278,6 +286,7 @@ class _Stack:
         self._budget = budget
         self._compiler = compiler
         self._check = check
+        self._made = made
         digests = [file.sha256 for file in files]
         self._keys = [stack_key(digests, target, budget=budget)]
         if compiler is not None:
@@ -306,6 +315,7 @@ class _Stack:
             budget=self._budget,
             compiler=self._compiler,
             check=self._check,
+            made=self._made,
         ) as pipeline:
             layers, bytecode = pipeline.finish(fetch(pipeline.add))
         for key, made in zip(self._keys, (layers, bytecode), strict=False):

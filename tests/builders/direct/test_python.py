@@ -16,6 +16,8 @@ from imagebuilder.builders.site import Site
 from imagebuilder.cache.kinds import IMAGES
 from imagebuilder.errors import BuildError
 from imagebuilder.layers import pipeline
+from imagebuilder.outputs.output import Push
+from imagebuilder.spec.reference import Reference
 
 from .bases import DEBIAN, DPKG, ELF
 
@@ -66,6 +68,33 @@ def test_bytecode_that_is_not_wanted(bench: Any, make_wheel: Any) -> None:
     assert warnings(bench) == []
     bench.site = Site()
     assert [path for path in bench.build(image).tree if path.endswith(".pyc")]
+
+
+def test_layers_are_uploaded_while_others_are_made(
+    bench: Any, make_wheel: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = bench.registry
+    base = bench.base(DEBIAN, Env=ENV)
+    before = len(registry.requests("PUT", "/app/blobs/uploads/"))
+    real = pipeline.bytecode_layer
+
+    def compile_later(*args: Any, **options: Any) -> Any:
+        for _ in range(500):  # until the layer of modules has arrived, however slow this machine is
+            time.sleep(0.02)
+            if len(registry.requests("PUT", "/app/blobs/uploads/")) > before:
+                break
+        else:
+            raise AssertionError("nothing was uploaded before the image was whole")
+        return real(*args, **options)
+
+    monkeypatch.setattr(pipeline, "bytecode_layer", compile_later)
+    image = Image.from_base(base).with_wheels(make_wheel("demo")).clone(name="app", registry=registry.host)
+    result = bench.engine().ensure([("app", image)], Push(bench.client))[0]
+    made = bench.read(result.uri)
+    own = {layer["digest"]: layer["size"] for layer in made.manifest["layers"][1:]}
+    config, root = made.manifest["config"]["size"], len(bench.client.manifest(Reference.parse(result.uri)).raw)
+    assert result.bytes_uploaded == sum(own.values()) + config + root
+    assert len(registry.requests("PUT", "/app/blobs/uploads/")) - before == len(own) + 1
 
 
 def test_what_is_known_needs_no_wheel(bench: Any, make_wheel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
