@@ -1,40 +1,31 @@
-"""How long images of packages and sources take, assembled, beside `docker buildx build --push` of what we render.
+"""What changes little: one package more, an upgrade, a code change, no change; beside `docker buildx build --push`.
 
-Cold is: our cache folder is empty and the repository is new, for the peer `--no-cache` and a new repository. Both have
-a warm uv cache, which helps the peer more: it has the wheels, we have only what resolving needs and fetch them. Both
-compile bytecode.
+Both sides are warm: each has its caches and has built the image before. Neither side compiles bytecode. What an upgrade
+uploads is compared with what the registry lists as new layers, by name.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from build import IMAGEBUILD, _plain
-from row import Row, medians, seconds
+from cold import STACK
+from place import Place, Taken, beside, pip
+from row import Row, medians
+
+from imagebuilder.registry import Client
+from imagebuilder.spec.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROUNDS, COLD = 5, 2
-_REGISTRY = os.environ.get("IMAGEBUILDER_TEST_REGISTRY", "localhost:5000")
-_SPEC = """
-from imagebuilder import Image
-image = (
-    Image.from_debian_base("3.11", name="{name}", registry={registry!r})
-    .with_pip_packages({packages})
-    .with_source_folder("code", "/app/code")
-)
-"""
-_STACK = ("numpy", "pandas", "scikit-learn")
+ROUNDS = 7
+_CACHE = "cache"
 _INSIDE = """
 import json, os, sys, time
 from pathlib import Path
@@ -56,121 +47,86 @@ print(json.dumps(taken[1:]))
 """
 
 
-class _Place:
-    """A folder with a spec, and the same spec rendered for the peer."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.run = uuid.uuid4().hex[:8]
-        self.count = 0
-        (folder / "code").mkdir()
-        for number in range(50):
-            (folder / "code" / f"module_{number}.py").write_text(f"value = {number}\n" * 50)
-
-    def spec(self, name: str, *packages: str) -> None:
-        listed = ", ".join(map(repr, packages))
-        text = _SPEC.format(name=f"bench-{self.run}/{name}", registry=_REGISTRY, packages=listed)
-        (self.folder / "spec.py").write_text(text)
-
-    def ours(self, cache: str) -> tuple[float, int]:
-        """Seconds of the whole process, and bytes uploaded."""
-        env = {**os.environ, "IMAGEBUILDER_CACHE_DIR": str(self.folder / cache), "IMAGEBUILDER_BUILDER": "direct"}
-        report = self.folder / "report"
-        taken = seconds(["sh", "-c", f'"{IMAGEBUILD}" build spec.py --json > "{report}"'], cwd=self.folder, env=env)
-        found = re.findall(r'"bytes_uploaded":\s*(\d+)', report.read_text())
-        return taken, int(found[-1])
-
-    def render(self) -> Path:
-        rendered = self.folder / f"rendered-{self.number()}"
-        seconds([IMAGEBUILD, "render", "spec.py", "--output", str(rendered)], cwd=self.folder)
-        return rendered
-
-    def theirs(self, rendered: Path, name: str, *options: str) -> float:
-        command = _plain(rendered, f"{_REGISTRY}/bench-{self.run}/{name}:latest")
-        return seconds([*command[:-1], *options, command[-1]], cwd=self.folder)
-
-    def number(self) -> int:
-        self.count += 1
-        return self.count
-
-    def edit(self, folder: Path) -> None:
-        (folder / "module_0.py").write_text(f"value = {self.number()}\n")
-
-
 def rows() -> list[Row]:
-    """Cold, one package more, a code change and no change."""
+    """One package more, an upgrade, a code change and no change."""
     with tempfile.TemporaryDirectory(prefix="imagebuilder-bench-") as folder:
-        place = _Place(Path(folder))
-        return [_cold(place), *_one_more(place), *_changes(place)]
+        place = Place(Path(folder) / "place", bytecode=False)
+        place.spec("one", pip(*STACK))
+        place.ours(_CACHE)
+        place.theirs(place.render(), "peer")
+        return [_one_more(place), *_upgrades(place), *_changes(place)]
 
 
-def _row(name: str, ours: float, theirs: float, least: float) -> Row:
-    ratio = theirs / ours
-    return Row(name, f"{ours:.2f} s", f"docker {theirs:.2f} s, {ratio:.1f} x", f">= {least:g} x", ratio >= least)
-
-
-def _cold(place: _Place) -> Row:
-    place.spec("peer", *_STACK)
-    rendered = place.render()
-    place.theirs(rendered, "warm", "--no-cache")  # fills the cache mount of uv, and brings the base
+def _one_more(place: Place) -> Row:
     ours, theirs = [], []
-    for number in range(COLD):
-        place.spec(f"cold-{number}", *_STACK)
-        ours.append(place.ours(f"cache-{number}")[0])
-        theirs.append(place.theirs(rendered, f"cold-peer-{number}", "--no-cache"))
-    name = "numpy + pandas + scikit-learn + source, cold, unlocked"
-    return _row(name, statistics.median(ours), statistics.median(theirs), 4)
-
-
-def _one_more(place: _Place) -> list[Row]:
-    ours, theirs, uploaded = [], [], []
-    for number, package in enumerate(("requests", "attrs")):
-        place.spec("cold-0", *_STACK, package)
-        taken, size = place.ours("cache-0")
-        ours.append(taken)
-        uploaded.append(size)
+    for number, package in enumerate(("requests", "attrs", "click")):
+        place.spec("one", pip(*STACK, package))
+        ours.append(place.ours(_CACHE).seconds)
         theirs.append(place.theirs(place.render(), f"more-peer-{number}"))
-    most = max(uploaded)
-    return [
-        _row("one package added", statistics.median(ours), statistics.median(theirs), 10),
-        Row("bytes uploaded after it", f"{most / 1e6:.2f} MB", "its bucket, config, manifest", "<= 8 MB", most <= 8e6),
-    ]
+    return beside("one package added", statistics.median(ours), statistics.median(theirs), 10)
 
 
-def _changes(place: _Place) -> list[Row]:
-    place.spec("cold-0", *_STACK)
+def _upgrades(place: Place) -> list[Row]:
+    """A big package, which has a layer for itself, and a small one, which shares its layer with some others."""
+    found = []
+    for name, old, new in (("pandas", "pandas<3", "pandas<3.1"), ("click", "click<8.2", "click<8.3")):
+        others = [package for package in STACK if package != name]
+        place.spec("one", pip(*others, "numpy<2.4", old))
+        before = place.ours(_CACHE)
+        place.spec("one", pip(*others, "numpy<2.4", new))
+        found.append(_uploaded(name, before, place.ours(_CACHE)))
+    return found
+
+
+def _uploaded(name: str, before: Taken, after: Taken) -> Row:
+    with Client() as client:
+        old, new = (client.manifest(Reference.parse(taken.uri)) for taken in (before, after))
+        assert new.config is not None
+        config = json.loads(client.blob(Reference.parse(after.uri), new.config))
+    history = [entry["created_by"] for entry in config["history"] if not entry.get("empty_layer")]
+    known = {layer.digest for layer in old.layers}
+    fresh = [(layer, what) for layer, what in zip(new.layers, history, strict=True) if layer.digest not in known]
+    expected = sum(layer.size for layer, _ in fresh) + new.config.size + len(new.raw)
+    alone = all(f"{name} " in what for _, what in fresh)
+    held = "; ".join(what if len(what) < 60 else f"{name} and {what.count(',')} others" for _, what in fresh)
+    return Row(
+        f"uploaded after an upgrade of {name}",
+        f"{after.uploaded / 1e6:.2f} MB",
+        f"new layers: {held}; config, manifest {(new.config.size + len(new.raw)) / 1e3:.0f} kB",
+        "only these",
+        alone and after.uploaded <= expected,
+    )
+
+
+def _changes(place: Place) -> list[Row]:
+    place.spec("one", pip(*STACK))
     rendered = place.render()
     source = next(path for path in rendered.iterdir() if (path / "module_0.py").exists())
 
-    def changed(edit: Callable[[], None], work: Callable[[], float]) -> Callable[[], float]:
+    def changed(folder: Path, work: Callable[[], float]) -> Callable[[], float]:
         def way() -> float:
-            edit()
+            place.edit(folder)
             return work()
 
         return way
 
     def build() -> float:
-        return place.ours("cache-0")[0]
+        return place.ours(_CACHE).seconds
 
     def peer() -> float:
         return place.theirs(rendered, "peer")
 
-    ours, theirs = medians(
-        ROUNDS,
-        changed(lambda: place.edit(place.folder / "code"), build),
-        changed(lambda: place.edit(source), peer),
-    )
+    ours, theirs = medians(ROUNDS, changed(place.folder / "code", build), changed(source, peer))
     still, their_still = medians(ROUNDS, build, peer)
-    inside = _inside(place)
     return [
-        _row("a code change, whole process", ours, theirs, 1),
-        _row("a code change, in-process", inside, theirs, 3),
-        _row("nothing changed, whole process", still, their_still, 1),
+        beside("a code change, whole process", ours, theirs, 1),
+        beside("a code change, in-process", _inside(place), theirs, 3),
+        beside("nothing changed, whole process", still, their_still, 1),
     ]
 
 
-def _inside(place: _Place) -> float:
-    env = {**os.environ, "IMAGEBUILDER_CACHE_DIR": str(place.folder / "cache-0"), "IMAGEBUILDER_BUILDER": "direct"}
+def _inside(place: Place) -> float:
+    env = {**place.environ, "IMAGEBUILDER_CACHE_DIR": str(place.folder / _CACHE)}
     command = [sys.executable, "-c", _INSIDE.format(rounds=ROUNDS)]
     done = subprocess.run(command, cwd=place.folder, env=env, check=True, capture_output=True, text=True)
-    return statistics.median(json.loads(done.stdout))
+    return float(statistics.median(json.loads(done.stdout)))

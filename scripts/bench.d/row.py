@@ -22,10 +22,16 @@ class Row(NamedTuple):
     met: bool
 
 
-def seconds(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> float:
-    """Wall seconds of a whole process; its output is shown only where it fails."""
+def seconds(
+    command: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    most: float | None = None,
+) -> float:
+    """Wall seconds of a whole process, killed after `most`; its output is shown only where it fails."""
     started = time.perf_counter()
-    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=most)
     taken = time.perf_counter() - started
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
