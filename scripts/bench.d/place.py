@@ -91,7 +91,15 @@ class Place:
         seconds([IMAGEBUILD, "render", "spec.py", "--output", str(rendered)], cwd=self.folder, env=self.environ)
         return rendered
 
-    def theirs(self, rendered: Path, name: str, *, cold: bool = False, most: float | None = None) -> float:
+    def theirs(
+        self,
+        rendered: Path,
+        name: str,
+        *,
+        cold: bool = False,
+        options: tuple[str, ...] = (),
+        most: float | None = None,
+    ) -> float:
         """Seconds of the peer; with `cold` no step is cached, and uv's cache mount is as it was.
 
         Raises:
@@ -101,7 +109,8 @@ class Place:
             # A variable that nothing reads: --no-cache would empty the cache mounts too, to the peer's loss.
             text = _MARK.sub("", (rendered / "Dockerfile").read_text())
             (rendered / "Dockerfile").write_text(_FROM.sub(rf"\1\nENV BENCH={uuid.uuid4().hex}", text))
-        return seconds(_plain(rendered, self.tag(name)), cwd=self.folder, most=most)
+        *command, context = _plain(rendered, self.tag(name))
+        return seconds([*command, *options, context], cwd=self.folder, most=most)
 
     def tag(self, name: str) -> str:
         """Where the peer pushes to."""

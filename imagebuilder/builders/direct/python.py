@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from imagebuilder.builders.direct.interpreters import compiler_for, no_bytecode
 from imagebuilder.builders.direct.refusal import NotDirectError
+from imagebuilder.builders.direct.stack import Stack
 from imagebuilder.builders.events import Progress
 from imagebuilder.builders.workspace import workspace
-from imagebuilder.cache.kinds import BYTECODE, IMAGES, LAYERS, RESOLUTIONS, TOOLS, WHEELS
+from imagebuilder.cache.kinds import BYTECODE, RESOLUTIONS, TOOLS, WHEELS
 from imagebuilder.errors import BuildError, SpecError
 from imagebuilder.layers import (
     InstallTarget,
     Layer,
-    LayerCache,
-    Pipeline,
     WheelFile,
-    stack_key,
 )
 from imagebuilder.layers.packing import BUCKETS, LAYER_LIMIT, MOST_ALONE
 from imagebuilder.packages import (
@@ -37,7 +34,6 @@ from imagebuilder.packages import (
 )
 from imagebuilder.plan.ops import Exec, InstallPackages, Plan
 from imagebuilder.plan.secrets import secret_id
-from imagebuilder.registry import OCILayout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -48,7 +44,6 @@ if TYPE_CHECKING:
     from imagebuilder.builders.direct.sdists import Sdists
     from imagebuilder.builders.events import Emit
     from imagebuilder.builders.port import BuildRequest
-    from imagebuilder.layers import Compiler
     from imagebuilder.lock.pins import PlatformPins
     from imagebuilder.packages import LockedFile, LockedPackage, Resolution
     from imagebuilder.registry import ContentStore, RegistrySettings
@@ -146,13 +141,7 @@ class Environments:
         compiler = compiler_for(request, target, pins, BYTECODE.at(self._cache_dir), self._environ)
         warned = compiler is None and pins is None and request.site.bytecode
         warnings = (no_bytecode(target.python),) if warned else ()
-        store = OCILayout(IMAGES.at(self._cache_dir))
-
-        def made(layer: Layer) -> None:
-            if request.made is not None:
-                request.made(store, layer.descriptor)
-
-        work = _Stack(self._cache_dir, files, target, budget=budget, compiler=compiler, check=check, made=made)
+        work = Stack(self._cache_dir, files, target, budget=budget, compiler=compiler, check=check, made=request.made)
 
         def fetch(wanted: list[LockedFile], arrived: Callable[[WheelFile], None] = lambda _: None) -> list[WheelFile]:
             return self._fetch(resolution, wanted, request, emit=emit, check=check, arrived=arrived)
@@ -264,71 +253,6 @@ class Environments:
         with Fetcher(WheelStore(WHEELS.at(self._cache_dir)), self._settings, Logins(resolution.logins)) as fetcher:
             fetcher.fetch(files, progress, check, keep)
         return [wheels[file] for file in files]
-
-
-class _Stack:
-    """The layers of a set of wheels, and those of their bytecode."""
-
-    def __init__(
-        self,
-        cache_dir: Path,
-        files: list[LockedFile],
-        target: InstallTarget,
-        *,
-        budget: int,
-        compiler: Compiler | None,
-        check: Callable[[], None],
-        made: Callable[[Layer], None],
-    ) -> None:
-        self._images = IMAGES.at(cache_dir)
-        self._cache = LayerCache(LAYERS.at(cache_dir))
-        self._target = target
-        self._budget = budget
-        self._compiler = compiler
-        self._check = check
-        self._made = made
-        digests = [file.sha256 for file in files]
-        self._keys = [stack_key(digests, target, budget=budget)]
-        if compiler is not None:
-            self._keys.append(stack_key(digests, target, budget=budget, codec=compiler.codec))
-
-    def known(self) -> list[Layer] | None:
-        """The layers, if all are on this disk; no wheel is needed then.
-
-        Their digests are not looked at: whoever reads them, to push or to write them elsewhere, verifies them.
-        """
-        layers: list[Layer] = []
-        for key in self._keys:
-            found = self._cache.get_stack(key)
-            if found is None or not all(map(self._is_there, found)):
-                return None
-            layers += found
-        return layers
-
-    def make(self, fetch: Callable[[Callable[[WheelFile], None]], list[WheelFile]]) -> list[Layer]:
-        """Write the layers; `fetch` tells what it is given of each wheel as it arrives, and returns all."""
-        cache = self._cache
-        with Pipeline(
-            self._target,
-            self._images,
-            cache=cache,
-            budget=self._budget,
-            compiler=self._compiler,
-            check=self._check,
-            made=self._made,
-        ) as pipeline:
-            layers, bytecode = pipeline.finish(fetch(pipeline.add))
-        for key, made in zip(self._keys, (layers, bytecode), strict=False):
-            cache.put_stack(key, made)
-        return [*layers, *bytecode]
-
-    def _is_there(self, layer: Layer) -> bool:
-        path = self._images / "blobs" / "sha256" / layer.descriptor.digest.removeprefix("sha256:")
-        try:
-            os.utime(path)  # what was used last is pruned last
-            return path.stat().st_size == layer.descriptor.size
-        except OSError:
-            return False
 
 
 def _interpreter(facts: BaseFacts) -> Interpreter:
