@@ -7,6 +7,7 @@ import time
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from imagebuilder.builders.events import BuildEvent, Emit, Finished, Progress
@@ -27,7 +28,7 @@ from imagebuilder.plan.segments import segments
 from imagebuilder.registry.verdict import Absent, Present, Unknown, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from imagebuilder.bases import BaseUsers
@@ -92,9 +93,18 @@ class Engine:
         plan = lower(item.image, item.identity, item.materials, self.resolver.recipe, user, sdk)
         return plan if item.pins is None or isinstance(plan, DockerfilePlan) else pinned(plan, item.pins)
 
-    def prefix(self, item: Identified, plan: Plan | DockerfilePlan, output: Output) -> Prefix | None:
-        """How an image divides into layers that must run, as an image of its own, and files on top of it."""
-        found = segments(plan)
+    def prefix(
+        self,
+        item: Identified,
+        plan: Plan | DockerfilePlan,
+        output: Output,
+        refused: Mapping[int, str] | None = None,
+    ) -> Prefix | None:
+        """How an image divides into layers that must run, as an image of its own, and files on top of it.
+
+        `refused` are layers that must be in the former, with the reason, although they look like files.
+        """
+        found = segments(plan, refused)
         if found is None or isinstance(plan, DockerfilePlan) or not 0 < found.prefix < len(item.image.layers):
             return None
         image = item.image.replace(layers=item.image.layers[: found.prefix])
@@ -206,6 +216,7 @@ class _Work:
                 cache_from=self.options.cache_from,
                 cache_to=self.options.cache_to,
                 prefix=self.engine.prefix(item, plan, self.output),
+                divide=partial(self.engine.prefix, item, plan, self.output),
                 pins=item.pins,
                 registry=self._registry(wanted),
             )

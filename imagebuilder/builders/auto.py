@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imagebuilder.builders.direct.base import local_bases
@@ -44,21 +45,46 @@ class AutoBuilder:
         Raises:
             ImageBuilderError: as the builders do.
         """
+        refused: dict[int, str] = {}
+        while True:
+            try:
+                return self._build(request, emit, cancel)
+            except NotDirectError as error:
+                why = error.message.removeprefix(f"{request.name}: ")
+                prefix = self._more(request, refused, error.layer, why)
+                if prefix is None:
+                    emit(Warning(request.name, f"all of it is built by BuildKit: {why}"))
+                    return self._buildkit.build(request, emit, cancel)
+                last = len(prefix.plan.titles) - 1
+                layers = f"layers 1 to {last} are" if last > 1 else "layer 1 is"
+                emit(Warning(request.name, f"{layers} built by BuildKit: {why}"))
+                request = replace(request, prefix=prefix)
+
+    def _more(self, request: BuildRequest, refused: dict[int, str], layer: int | None, why: str) -> Prefix | None:
+        """A part that runs and has this layer too; None where all would be in it, or nothing more than there was."""
+        if layer is None or request.divide is None:
+            return None
+        refused[layer] = why
+        found, before = request.divide(refused), request.prefix
+        return None if found is None or (before and before.identifier == found.identifier) else found
+
+    def _build(self, request: BuildRequest, emit: Emit, cancel: threading.Event) -> Built:
+        """Build what the request says is to be built, and assemble the rest.
+
+        Raises:
+            NotDirectError: the rest is more than files.
+        """
+        if request.prefix is not None:
+            bases = self._prefix_bases(request, request.prefix, emit, cancel)
+            return self._direct.build_on(bases, request.prefix.rest, request, emit, cancel)
+        found = segments(request.plan)
+        if found is None or found.prefix or isinstance(request.plan, DockerfilePlan):
+            return self._buildkit.build(request, emit, cancel)
         try:
-            if request.prefix is not None:
-                bases = self._prefix_bases(request, request.prefix, emit, cancel)
-                return self._direct.build_on(bases, request.prefix.rest, request, emit, cancel)
-            found = segments(request.plan)
-            if found is not None and found.prefix == 0 and not isinstance(request.plan, DockerfilePlan):
-                try:
-                    bases = self._direct.bases(request, emit, cancel)
-                except RegistryError as error:
-                    return self._without_base(error, request, emit, cancel)
-                return self._direct.build_on(bases, request.plan, request, emit, cancel)
-        except NotDirectError as error:
-            why = error.message.removeprefix(f"{request.name}: ")
-            emit(Warning(request.name, f"all of it is built by BuildKit: {why}"))
-        return self._buildkit.build(request, emit, cancel)
+            bases = self._direct.bases(request, emit, cancel)
+        except RegistryError as error:
+            return self._without_base(error, request, emit, cancel)
+        return self._direct.build_on(bases, request.plan, request, emit, cancel)
 
     def _without_base(self, error: RegistryError, request: BuildRequest, emit: Emit, cancel: threading.Event) -> Built:
         """BuildKit may have the base itself, reach its registry another way, or read what we cannot."""

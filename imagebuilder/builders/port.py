@@ -37,9 +37,10 @@ class Prefix:
 class BuildRequest:
     """Everything a builder needs to make one image; `secrets` are values by the id of their mount.
 
-    `prefix` is how a builder that assembles files may divide it, `pins` what its lock fixes. `registry` is the
-    one that the image goes to, None where it goes elsewhere, or to several. `made` is told, from several threads, of
-    layers that the image will have, with what holds them, as soon as they are made; a builder may leave it alone.
+    `prefix` is how a builder that assembles files may divide it, and `divide` how, with layers that must run as well,
+    each with the reason; `pins` is what its lock fixes. `registry` is the one that the image goes to, None where it
+    goes elsewhere, or to several. `made` is told, from several threads, of layers that the image will have, with what
+    holds them, as soon as they are made; a builder may leave it alone.
     """
 
     name: str
@@ -51,6 +52,7 @@ class BuildRequest:
     cache_from: tuple[str, ...] = ()
     cache_to: tuple[str, ...] = ()
     prefix: Prefix | None = None
+    divide: Callable[[Mapping[int, str]], Prefix | None] | None = field(default=None, repr=False, compare=False)
     pins: Pins | None = field(default=None, repr=False)
     registry: str | None = None
     made: Callable[[ContentStore, Descriptor], None] | None = field(default=None, repr=False, compare=False)
@@ -58,7 +60,7 @@ class BuildRequest:
     def for_prefix(self) -> BuildRequest:
         """The request for the part that must run alone."""
         assert self.prefix is not None
-        return replace(self, plan=self.prefix.plan, prefix=None, made=None)
+        return replace(self, plan=self.prefix.plan, prefix=None, divide=None, made=None)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from imagebuilder.plan.ops import DockerfilePlan, Exec, InstallPackages, Plan
 from imagebuilder.spec.layers import PoetryProject
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from imagebuilder.plan.ops import Step
 
 
@@ -23,15 +25,19 @@ class Segments:
     reasons: tuple[tuple[int, str], ...]
 
 
-def segments(plan: Plan | DockerfilePlan) -> Segments | None:
+def segments(plan: Plan | DockerfilePlan, refused: Mapping[int, str] | None = None) -> Segments | None:
     """Divide a plan; None where all of it must go to BuildKit, as for a Dockerfile.
+
+    `refused` has layers that turned out to be more than files, with the reason; 0 is the base's own part.
 
     A layer that installs Python packages after one that must run is assembled too, unless packages were installed
     before that one: what is in the environment then is known only to an installer that looks.
     """
     if isinstance(plan, DockerfilePlan):
         return None
-    last, reasons = 0, []
+    # The part that runs has a layer of the spec at least: without one it would be the base.
+    reasons = [(max(1, layer), reason) for layer, reason in (refused or {}).items()]
+    last = max((layer for layer, _ in reasons), default=0)
     for step in plan.steps:
         reason = _must_run(step)
         if reason is not None:

@@ -90,6 +90,23 @@ def test_a_code_change_never_starts_buildkit(forge: Forge, code: Path, tmp_path:
     assert warnings(first) == warnings(second) == warnings(third) == []
 
 
+def test_options_that_only_an_installer_understands(forge: Forge, code: Path, tmp_path: Path) -> None:
+    """That layer is built by BuildKit; what is above it still never starts it again, on any machine."""
+    image = (
+        Image.from_debian_base("3.11", name=forge.name("options"), registry=forge.registry)
+        .with_pip_packages("idna==3.10", extra_args="--no-build-isolation")
+        .with_source_folder(code, "/app/code")
+    )
+    first = on(forge, "auto")
+    check = "python code/main.py; python -c 'import idna; print(idna.__version__)'"
+    assert forge.sh(first.build_one(image).uri, check) == "one\n3.10\n"
+    (message,) = warnings(first)
+    assert message.startswith("layer 1 is built by BuildKit: layer 1, pip packages idna==3.10: extra_args has")
+    (code / "main.py").write_text("print('two')\n")
+    second = on(forge, "auto", docker=False, cache=tmp_path / "empty")
+    assert forge.sh(second.build_one(image).uri, check) == "two\n3.10\n"
+
+
 def test_for_another_machine(forge: Forge, code: Path) -> None:
     """Wheels of arm64, chosen and put together on whatever this is."""
     image = Image.from_debian_base(

@@ -59,6 +59,15 @@ def test_how_layers_are_divided(image: Image, expected: Segments) -> None:
     assert divided(image) == expected
 
 
+def test_what_was_refused_is_in_the_part_that_runs() -> None:
+    image = DEBIAN.with_pip_packages("a").with_env_vars({"A": "1"}).with_pip_packages("b").with_env_vars({"B": "1"})
+    item = Resolver(recipe(DEFAULT_EPOCH), Sources).identify([("app", image)])[0]
+    plan = lower(item.image, item.identity, item.materials, recipe(DEFAULT_EPOCH))
+    assert segments(plan, {1: "odd"}) == Segments(3, ((1, "odd"), (3, LATE)))
+    assert segments(plan, {0: "odd"}) == segments(plan, {1: "odd"})
+    assert segments(plan, {4: "odd"}) == Segments(4, ((4, "odd"),))
+
+
 def test_poetry_runs_and_what_follows_does_not(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.11"\n')
     (tmp_path / "poetry.lock").write_text("")

@@ -223,7 +223,7 @@ class Environments:
             else:
                 found = resolver.recall(steps, from_pins(pins, f"{request.name}: its lock"))
         if isinstance(found, NeedsInstaller):
-            raise NotDirectError(f"{request.name}: {found}")
+            raise NotDirectError(f"{request.name}: {found}", layer=found.layer)
         return found
 
     def _fetch(
@@ -299,11 +299,12 @@ def _wheels(
     replaced = [package for package in resolution.packages if package.name in present]
     if replaced:
         named = ", ".join(f"{package.name} {present[package.name]} by {package}" for package in replaced)
-        raise NotDirectError(f"what the base has installed must be replaced: {named}")
+        last = max(package.layer for package in replaced)
+        raise NotDirectError(f"what the base has installed must be replaced: {named}", layer=last)
     chosen = [choose(package, python) for package in resolution.packages]
     missing = [found for found in chosen if isinstance(found, NeedsBuild)]
     hopeless = [found for found in missing if builds is None or not found.is_possible]
     if hopeless:
-        raise NotDirectError("; ".join(map(str, hopeless)))
+        raise NotDirectError("; ".join(map(str, hopeless)), layer=max(found.package.layer for found in hopeless))
     made = iter(builds([found.package for found in missing], resolution.logins) if missing and builds else ())
     return [next(made) if isinstance(found, NeedsBuild) else found for found in chosen]

@@ -101,7 +101,9 @@ class Work:
             BuildError: a step cannot be done; the message names its layer.
         """
         if self.base.settings.get("OnBuild"):
-            raise NotDirectError(f"{self.request.name}: the base {self.base.name} has ONBUILD steps, which must run")
+            raise NotDirectError(
+                f"{self.request.name}: the base {self.base.name} has ONBUILD steps, which must run", layer=0
+            )
         for number, step in enumerate(self.plan.steps):
             self.tools.check()
             self._step(number, step)
@@ -131,6 +133,8 @@ class Work:
             self._apply(number, step)
         except BaseException as error:
             emit(Step(request, name, title, "failed", step.layer, time.monotonic() - began))
+            if isinstance(error, NotDirectError) and error.layer is None:
+                error.layer = step.layer
             if isinstance(error, BuildError):
                 where = f"layer {step.layer}, {self.plan.titles[step.layer]}" if step.layer else self.plan.titles[0]
                 said = error.message.removeprefix(f"{request}: ")

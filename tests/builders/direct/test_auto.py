@@ -84,6 +84,38 @@ def test_what_cannot_be_assembled_goes_to_buildkit(bench: Any) -> None:
     assert message.endswith("has ONBUILD steps, which must run")
 
 
+def test_what_turns_out_to_need_buildkit_is_built_up_to_there(bench: Any, code: Path, make_wheel: Any) -> None:
+    """A base whose steps wait for the first layer, and options that only an installer understands."""
+    image = Image.from_base(bench.base(DEBIAN, OnBuild=["RUN x"])).with_env_vars({"A": "1"})
+    made = bench.build(image.with_source_folder(code, "/code").with_env_vars({"B": "2"}), bench.auto())
+    (request,) = bench.buildkit.requests
+    assert [type(step.op).__name__ for step in request.plan.steps] == ["SetEnv"]
+    assert {"made-by", "code/main.py"} <= made.tree.keys()
+    (message,) = warnings(bench)
+    assert message.startswith("layer 1 is built by BuildKit: the base ")
+
+    bench.events.clear()
+    base = bench.base(DEBIAN, Env=["PATH=/usr/bin"], name="other")
+    image = Image.from_base(base, name="options").with_source_folder(code, "/code")
+    image = image.with_wheels(make_wheel("demo"), extra_args="--no-index")
+    image = image.with_pip_packages("b", extra_args="--no-build-isolation")
+    bench.build(image.with_source_folder(code, "/more"), bench.auto())
+    assert bench.buildkit.requests[-1].plan.titles[-1] == "pip packages b"
+    (message,) = warnings(bench)
+    assert message.startswith("layers 1 to 3 are built by BuildKit: ")
+    (code / "main.py").write_text("changed")
+    assert bench.build(image.with_source_folder(code, "/more"), bench.auto()).content["more/main.py"] == b"changed"
+
+
+def test_accounts_of_the_sources_are_left_to_buildkit(bench: Any, code: Path) -> None:
+    (code / "passwd").write_text("root:x:0:0::/root:/bin/sh\n")
+    image = Image.from_base(bench.base(DEBIAN)).with_source_file(code / "passwd", "/etc/").with_user("me")
+    assert bench.build(image.with_env_vars({"A": "1"}), bench.auto()).run["Env"] == ["A=1"]
+    assert len(bench.buildkit.requests) == 1
+    (message,) = warnings(bench)
+    assert message == "layers 1 to 2 are built by BuildKit: its sources bring accounts of their own"
+
+
 def test_a_dockerfile_goes_to_buildkit(bench: Any, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     bench.build(Image.from_dockerfile(tmp_path / "Dockerfile", name="docker"), bench.auto())
