@@ -39,6 +39,8 @@ DIFFERENT = {
     # We name ourselves, and count what we wrote.
     f"{SITE}/[^/]*\\.dist-info/INSTALLER": "content",
     f"{SITE}/[^/]*\\.dist-info/RECORD": "content",
+    # uv notes what it built a wheel of, and where: a place that no image has.
+    f"{SITE}/[^/]*\\.dist-info/(?:direct_url|uv_build|uv_cache)\\.json": "present",
     # uv brings activation scripts for other shells, and its own for this one; and a hook for distutils.
     f"{VENV}/bin/activate.*|{VENV}/bin/(?:de)?activate\\.bat|{VENV}/bin/pydoc\\.bat": "present",
     f"{SITE}/_virtualenv\\.(?:py|pth)|{SITE}/__pycache__/_virtualenv\\..*": "present",
@@ -106,13 +108,13 @@ def differences(one: dict[str, Node], other: dict[str, Node]) -> dict[str, tuple
     return found
 
 
-def both(forge: Forge, image: Image) -> tuple[Result, Result]:
+def both(forge: Forge, image: Image, direct: str = "direct") -> tuple[Result, Result]:
     assert image.name
     return tuple(  # type: ignore[return-value]
         replace(forge, flags={"builder": kind}, events=[]).build_one(
             image.clone(name=forge.name(f"agree/{kind}/{image.name}"), registry=forge.registry)
         )
-        for kind in ("buildkit", "direct")
+        for kind in ("buildkit", direct)
     )
 
 
@@ -176,7 +178,7 @@ def records(forge: Forge, uri: str) -> dict[str, set[tuple[str, ...]]]:
         "import csv,hashlib,base64,pathlib,sys\n"
         "for record in sorted(pathlib.Path('/opt/venv/lib').glob('python3*/site-packages/*.dist-info/RECORD')):\n"
         "  for path, digest, size in csv.reader(record.open()):\n"
-        "    if digest and not path.endswith(('INSTALLER',)):\n"
+        "    if digest and not path.endswith(('INSTALLER', 'direct_url.json', 'uv_build.json', 'uv_cache.json')):\n"
         "      data = (record.parent.parent / path).read_bytes()\n"
         "      assert len(data) == int(size), path\n"
         "      found = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip('=')\n"
@@ -239,3 +241,65 @@ def test_packages_on_a_foreign_base(forge: Forge, tree: Any) -> None:
     # And on top of that, which has packages already.
     more = Image.from_base(assembled, name="foreign-more").with_pip_packages("requests==2.32.3", "idna==3.10")
     agree(forge, more)
+
+
+HATCH = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+SETUPTOOLS = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+
+
+@pytest.fixture
+def projects(tree: Any) -> Any:
+    """What packages are made of: scripts, schemes of `.data`, a namespace of two projects, an editable install."""
+    for name in ("one", "two"):
+        tree.file(
+            f"space-{name}/pyproject.toml",
+            f'[project]\nname = "space-{name}"\nversion = "1"\n{HATCH}[tool.hatch.build.targets.wheel]\n'
+            'packages = ["src/space"]\n',
+        )
+        tree.file(f"space-{name}/src/space/{name}/__init__.py", f"name = {name!r}\n")
+    tree.file(
+        "whole/pyproject.toml",
+        f'[project]\nname = "whole"\nversion = "2.1"\ndynamic = ["dependencies"]\n{SETUPTOOLS}'
+        '[project.scripts]\nwhole-run = "whole:main"\n[project.gui-scripts]\nwhole-gui = "whole:main"\n'
+        '[project.entry-points."some.group"]\nhere = "whole:main"\n'
+        '[tool.setuptools]\npackages = ["whole"]\nscript-files = ["bin/whole-script"]\n'
+        '[tool.setuptools.data-files]\n"share/whole" = ["data.txt"]\n'
+        '[tool.setuptools.dynamic]\ndependencies = { file = ["needs.txt"] }\n',
+    )
+    tree.file("whole/needs.txt", "idna==3.10\n")
+    tree.file("whole/data.txt", "data\n")
+    tree.file("whole/bin/whole-script", "#!/usr/bin/env python\nprint('script')\n", 0o755)
+    tree.file("whole/whole/__init__.py", "def main():\n    print('whole')\n")
+    tree.file("requirements.txt", "-e ./space-one\n./space-two\n./whole\ndocopt==0.6.2\n")
+    return tree.root
+
+
+def test_sources_that_are_built(forge: Forge, projects: Any) -> None:
+    image = Image.from_debian_base("3.11", name="built").with_requirements(projects / "requirements.txt")
+    ran, assembled = both(forge, image, direct="auto")
+    assert differences(tree(forge, ran.uri), tree(forge, assembled.uri)) == {}
+    script = (
+        "import importlib.metadata as m, importlib.util as u, space.one, space.two, whole, docopt\n"
+        "print(sorted((d.name, d.version, sorted((e.group, e.name) for e in d.entry_points)) for d in m.distributions()"
+        " if d.name != 'pip'), list(m.metadata('whole').get_all('Requires-Dist')), space.__file__)\n"
+        "print([str(f) for f in sorted(m.files('whole')) if not str(f).endswith(('.pyc', '.json'))])"
+    )
+    said = {}
+    for uri in (ran.uri, assembled.uri):
+        said[uri] = forge.run(uri, "python", "-c", script) + forge.sh(
+            uri, "whole-run; whole-script; cat /opt/venv/share/whole/data.txt; head -1 /opt/venv/bin/whole-*"
+        )
+        assert "('space-one', '1', [])" in said[uri]
+        assert "whole\nscript\ndata\n" in said[uri]
+        assert pip_check(forge, uri)
+    assert said[ran.uri] == said[assembled.uri]
+    assert records(forge, ran.uri) == records(forge, assembled.uri)
+
+
+def pip_check(forge: Forge, uri: str) -> bool:
+    """Whether uv, in the running image, finds every package's needs met."""
+    from uv import find_uv_bin
+
+    mount = ("--mount", f"type=bind,source={find_uv_bin()},target=/usr/bin/uv,readonly")
+    forge.run(uri, "uv", "pip", "check", "--no-cache", "--python", "/opt/venv/bin/python", options=mount)
+    return True
