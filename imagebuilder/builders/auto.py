@@ -34,7 +34,7 @@ class AutoBuilder:
     """Divides an image between `direct` and `buildkit`; where neither part will do, all of it goes to BuildKit."""
 
     def __init__(self, direct: DirectBuilder, buildkit: Builder, client: Client, cache_dir: Path) -> None:
-        self._direct = direct
+        self.direct = direct
         self._buildkit = buildkit
         self._client = client
         self._prefixes = _PrefixMemory(cache_dir)
@@ -76,15 +76,15 @@ class AutoBuilder:
         """
         if request.prefix is not None:
             bases = self._prefix_bases(request, request.prefix, emit, cancel)
-            return self._direct.build_on(bases, request.prefix.rest, request, emit, cancel)
+            return self.direct.build_on(bases, request.prefix.rest, request, emit, cancel)
         found = segments(request.plan)
         if found is None or found.prefix or isinstance(request.plan, DockerfilePlan):
             return self._buildkit.build(request, emit, cancel)
         try:
-            bases = self._direct.bases(request, emit, cancel)
+            bases = self.direct.bases(request, emit, cancel)
         except RegistryError as error:
             return self._without_base(error, request, emit, cancel)
-        return self._direct.build_on(bases, request.plan, request, emit, cancel)
+        return self.direct.build_on(bases, request.plan, request, emit, cancel)
 
     def _without_base(self, error: RegistryError, request: BuildRequest, emit: Emit, cancel: threading.Event) -> Built:
         """BuildKit may have the base itself, reach its registry another way, or read what we cannot."""
@@ -96,16 +96,20 @@ class AutoBuilder:
         except BuilderUnavailableError:
             raise error from None
 
+    def standing(self, prefix: Prefix, request: BuildRequest, emit: Emit, cancel: threading.Event) -> list[Base] | None:
+        """The prefix image where it was made before, on this machine or for the registry; else None."""
+        kept = self._prefixes.recall(prefix, request)
+        if kept is None and prefix.reference is not None:
+            # Neither a registry that cannot say nor an image without the platform keeps us from making it.
+            with suppress(ImageBuilderError):
+                return self.direct.bases_of(prefix.reference, request, emit, cancel)
+        return kept
+
     def _prefix_bases(self, request: BuildRequest, prefix: Prefix, emit: Emit, cancel: threading.Event) -> list[Base]:
         """The prefix image: from this machine, from the registry, or made by BuildKit now."""
-        if not request.no_cache:
-            kept = self._prefixes.recall(prefix, request)
-            if kept is not None:
-                return kept
-            if prefix.reference is not None:
-                # Neither a registry that cannot say nor an image without the platform keeps us from making it.
-                with suppress(ImageBuilderError):
-                    return self._direct.bases_of(prefix.reference, request, emit, cancel)
+        kept = None if request.no_cache else self.standing(prefix, request, emit, cancel)
+        if kept is not None:
+            return kept
         built = self._buildkit.build(request.for_prefix(), emit, cancel)
         self._prefixes.remember(prefix, request, built)
         if prefix.reference is not None:

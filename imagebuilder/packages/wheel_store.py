@@ -48,6 +48,10 @@ class WheelStore:
             path.unlink()
         return None
 
+    def has(self, file: LockedFile) -> bool:
+        """Whether a file of that digest is there, without looking into it."""
+        return self._path(file).is_file()
+
     def add(self, file: LockedFile, pieces: Iterable[bytes], source: str) -> Path:
         """Write a file from its pieces; `source` is where they come from, for messages.
 

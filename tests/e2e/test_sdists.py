@@ -13,6 +13,7 @@ from imagebuilder import Image
 from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.events import Step, Warning  # noqa: A004 - the design's event
 from imagebuilder.errors import BuildError
+from imagebuilder.forecast import forecast
 
 if TYPE_CHECKING:
     from conftest import Forge
@@ -41,6 +42,14 @@ def said(forge: Forge) -> list[str]:
 def built(forge: Forge) -> list[str]:
     steps = [event for event in forge.events if isinstance(event, Step) and event.title.startswith("build ")]
     return [f"{step.layer} {step.title}" for step in steps if step.state in ("done", "cached")]
+
+
+def to_build(forge: Forge, image: Image) -> list[str]:
+    config = forge.config()
+    with config.make_client() as client:
+        engine = config.make_engine(client)
+        (found,) = forecast(engine, client, engine.resolver.identify([("app", image)]))
+    return [name for one in found.platforms for name, _, _ in one.built]
 
 
 @pytest.fixture
@@ -73,7 +82,9 @@ def test_an_sdist_of_an_index(forge: Forge, code: Path) -> None:
         .with_source_folder(code, "/app/code")
     )
     first = on(forge)
+    assert to_build(first, image) == ["docopt 0.6.2"]
     uri = first.build_one(image).uri
+    assert to_build(first, image.with_env_vars({"A": "1"})) == []
     assert forge.sh(uri, "python code/main.py; python -c 'import docopt; print(docopt.__version__)'") == "one\n0.6.2\n"
     assert built(first) == ["1 build docopt 0.6.2"]
     (code / "main.py").write_text("print('two')\n")

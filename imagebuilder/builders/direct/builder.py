@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from typing import TYPE_CHECKING
 
 from imagebuilder.builders.direct.base import Base, Bases, LayeredStore, held_by
 from imagebuilder.builders.direct.base_memory import BaseMemory
 from imagebuilder.builders.direct.facts import FactsMemory
+from imagebuilder.builders.direct.forecast import Forecast, forecast
 from imagebuilder.builders.direct.python import Environments
 from imagebuilder.builders.direct.rebase import Standing, Swap, rebase
 from imagebuilder.builders.direct.refusal import NotDirectError
@@ -23,7 +25,6 @@ from imagebuilder.registry import OCILayout
 from imagebuilder.spec.reference import Reference
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
@@ -102,6 +103,23 @@ class DirectBuilder:
         for base in found:
             self._bases.facts(base, _interrupts(cancel), lambda message: emit(Warning(request.name, message)))
         return found
+
+    def forecast(self, base: Base, plan: Plan, request: BuildRequest, platform: Platform) -> Forecast:
+        """What the packages of a plan take on a base; nothing is made.
+
+        Raises:
+            ImageBuilderError: as `build_on` does.
+        """
+        room = len(base.manifest.layers) + len(plan.steps) + 1
+        facts, sdists = self._bases.facts(base), None
+        if self._stage is not None:
+            sdists = Sdists(
+                self._cache_dir, self._settings, self._stage, base, plan, request, platform,
+                emit=lambda _event: None, cancel=threading.Event(),
+            )  # fmt: skip
+        return forecast(
+            self._environments, self._cache_dir, plan, request, facts, platform=platform, room=room, sdists=sdists
+        )
 
     def build_on(
         self, bases: Sequence[Base], plan: Plan, request: BuildRequest, emit: Emit, cancel: threading.Event

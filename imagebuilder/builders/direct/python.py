@@ -118,30 +118,19 @@ class Environments:
             BuildError: the requirements have no solution, or a file is not there any more.
             RegistryError: an index did not answer.
         """
-        target, _ = self.install_target(facts, _prefix(plan))
-        python = _python_target(facts, target, platform)
-        present = facts.installed(f"{target.prefix}/{target.site_packages}")
-        of_venv = f"{target.prefix}/bin/python"
-        interpreter = of_venv if f"{target.prefix.strip('/')}/bin" in facts.folders else target.interpreter
+        target, python, interpreter = self.ground(plan, facts, platform)
 
         def build(packages: Sequence[LockedPackage], logins: Iterable[Index]) -> list[LockedFile]:
             assert sdists is not None
             return sdists.wheels(packages, python, interpreter, logins)
 
         builds = None if sdists is None else build
-        pins = request.pins.of(platform) if request.pins else None
-        resolution = self._resolve(python_steps(plan), python, request, present, check, builds=builds, pins=pins)
-        files = _wheels(resolution, python, present, builds)
+        resolution, chosen = self.chosen(plan, request, facts, platform, check=check, builds=builds)
+        files = _wheels(resolution, chosen, builds)
         check()
         if not files:
             return Installed([])
-        budget = min(_MOST_LAYERS, (LAYER_LIMIT - room) // 2)  # as much again for bytecode
-        if budget < 1:
-            raise NotDirectError(f"{request.name}: the base and the steps leave no layer for packages")
-        compiler = compiler_for(request, target, pins, BYTECODE.at(self._cache_dir), self._environ)
-        warned = compiler is None and pins is None and request.site.bytecode
-        warnings = (no_bytecode(target.python),) if warned else ()
-        work = Stack(self._cache_dir, files, target, budget=budget, compiler=compiler, check=check, made=request.made)
+        work, warnings = self.stack(request, files, target, platform=platform, room=room, check=check)
 
         def fetch(wanted: list[LockedFile], arrived: Callable[[WheelFile], None] = lambda _: None) -> list[WheelFile]:
             return self._fetch(resolution, wanted, request, emit=emit, check=check, arrived=arrived)
@@ -153,7 +142,8 @@ class Environments:
 
             mapped = MappedStack(
                 self._map, self._cache_dir, files, target,
-                budget=budget, compiler=compiler, mounts=self._map.serves(request.registry), fetch=fetch, check=check,
+                budget=work.budget, compiler=work.compiler, mounts=self._map.serves(request.registry), fetch=fetch,
+                check=check,
             )  # fmt: skip
         if layers is None and mapped is not None and not request.no_cache:
             layers = mapped.layers()
@@ -164,6 +154,64 @@ class Environments:
         if self._map.writable:
             mapped.fill()
         return Installed(layers, (*warnings, *mapped.warnings), mapped.sources())
+
+    def ground(self, plan: Plan, facts: BaseFacts, platform: Platform) -> tuple[InstallTarget, PythonTarget, str]:
+        """Where packages go, what they are chosen for, and the interpreter that builds what has no wheel."""
+        target, _ = self.install_target(facts, _prefix(plan))
+        own = f"{target.prefix.strip('/')}/bin" in facts.folders
+        interpreter = f"{target.prefix}/bin/python" if own else target.interpreter
+        return target, _python_target(facts, target, platform), interpreter
+
+    def chosen(
+        self,
+        plan: Plan,
+        request: BuildRequest,
+        facts: BaseFacts,
+        platform: Platform,
+        *,
+        check: Callable[[], None] = lambda: None,
+        builds: Builds | None = None,
+    ) -> tuple[Resolution, list[LockedFile | NeedsBuild]]:
+        """Every package with the wheel that fits best, or why none does.
+
+        Raises:
+            ImageBuilderError: as `install` does.
+        """
+        target, _ = self.install_target(facts, _prefix(plan))
+        python = _python_target(facts, target, platform)
+        present = facts.installed(f"{target.prefix}/{target.site_packages}")
+        pins = request.pins.of(platform) if request.pins else None
+        resolution = self._resolve(python_steps(plan), python, request, present, check, builds=builds, pins=pins)
+        replaced = [package for package in resolution.packages if package.name in present]
+        if replaced:
+            named = ", ".join(f"{package.name} {present[package.name]} by {package}" for package in replaced)
+            last = max(package.layer for package in replaced)
+            raise NotDirectError(f"what the base has installed must be replaced: {named}", layer=last)
+        return resolution, [choose(package, python) for package in resolution.packages]
+
+    def stack(
+        self,
+        request: BuildRequest,
+        files: list[LockedFile],
+        target: InstallTarget,
+        *,
+        platform: Platform,
+        room: int,
+        check: Callable[[], None] = lambda: None,
+    ) -> tuple[Stack, tuple[str, ...]]:
+        """What makes the layers of files, and what people should know of it.
+
+        Raises:
+            NotDirectError: there is no room for them.
+        """
+        budget = min(_MOST_LAYERS, (LAYER_LIMIT - room) // 2)  # as much again for bytecode
+        if budget < 1:
+            raise NotDirectError(f"{request.name}: the base and the steps leave no layer for packages")
+        pins = request.pins.of(platform) if request.pins else None
+        compiler = compiler_for(request, target, pins, BYTECODE.at(self._cache_dir), self._environ)
+        warned = compiler is None and pins is None and request.site.bytecode
+        work = Stack(self._cache_dir, files, target, budget=budget, compiler=compiler, check=check, made=request.made)
+        return work, (no_bytecode(target.python),) if warned else ()
 
     def resolve(
         self, request: BuildRequest, facts: BaseFacts, platform: Platform, preferences: Mapping[str, str]
@@ -213,7 +261,7 @@ class Environments:
                 python,
                 uv,
                 cache,
-                secret_value=value,
+                secret_value=value if request.secrets else None,
                 temporary=temporary,
                 preferences=preferences or {},
                 build=None if builds is None else built,
@@ -293,18 +341,16 @@ def _prefix(plan: Plan) -> str:
     return next(str(found["venv"]) for found in values if "venv" in found)
 
 
-def _wheels(
-    resolution: Resolution, python: PythonTarget, present: Mapping[str, str], builds: Builds | None
-) -> list[LockedFile]:
-    replaced = [package for package in resolution.packages if package.name in present]
-    if replaced:
-        named = ", ".join(f"{package.name} {present[package.name]} by {package}" for package in replaced)
-        last = max(package.layer for package in replaced)
-        raise NotDirectError(f"what the base has installed must be replaced: {named}", layer=last)
-    chosen = [choose(package, python) for package in resolution.packages]
+def missing_of(chosen: list[LockedFile | NeedsBuild], builds: Builds | None) -> list[NeedsBuild]:
+    """What must be built, where that is possible."""
     missing = [found for found in chosen if isinstance(found, NeedsBuild)]
     hopeless = [found for found in missing if builds is None or not found.is_possible]
     if hopeless:
         raise NotDirectError("; ".join(map(str, hopeless)), layer=max(found.package.layer for found in hopeless))
+    return missing
+
+
+def _wheels(resolution: Resolution, chosen: list[LockedFile | NeedsBuild], builds: Builds | None) -> list[LockedFile]:
+    missing = missing_of(chosen, builds)
     made = iter(builds([found.package for found in missing], resolution.logins) if missing and builds else ())
     return [next(made) if isinstance(found, NeedsBuild) else found for found in chosen]

@@ -70,8 +70,8 @@ class Sdists:
         """
         memory, store = BuiltWheels(BUILT.at(self.cache_dir)), WheelStore(WHEELS.at(self.cache_dir))
         keys = [self._key(package, target, python) for package in packages]
-        known = {key: None if self.request.no_cache else memory.recall(key) for key in keys}
-        found = {key: wheel for key, wheel in known.items() if wheel is not None and store.find(wheel) is not None}
+        known = zip(keys, self.known(packages, target, python), strict=True)
+        found = {key: wheel for key, wheel in known if wheel is not None}
         missing = {key: one for key, one in zip(keys, packages, strict=True) if key not in found}
         if missing:
             made = self._build(list(missing.values()), python, self._fetched(list(missing.values()), logins), store)
@@ -80,6 +80,14 @@ class Sdists:
                 memory.remember(key, wheel)
                 found[key] = wheel
         return [found[key] for key in keys]
+
+    def known(self, packages: Sequence[LockedPackage], target: PythonTarget, python: str) -> list[LockedFile | None]:
+        """The wheels that were built before and are on this disk."""
+        if self.request.no_cache:
+            return [None] * len(packages)
+        memory, store = BuiltWheels(BUILT.at(self.cache_dir)), WheelStore(WHEELS.at(self.cache_dir))
+        found = (memory.recall(self._key(package, target, python)) for package in packages)
+        return [wheel if wheel is not None and store.find(wheel) is not None else None for wheel in found]
 
     def _build(
         self, packages: list[LockedPackage], python: str, sdists: dict[str, Path], store: WheelStore

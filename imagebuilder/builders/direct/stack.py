@@ -35,8 +35,8 @@ class Stack:
         self._images = IMAGES.at(cache_dir)
         self._cache = LayerCache(LAYERS.at(cache_dir))
         self._target = target
-        self._budget = budget
-        self._compiler = compiler
+        self.budget = budget
+        self.compiler = compiler
         self._check = check
         self._made = made
         digests = [file.sha256 for file in files]
@@ -64,8 +64,8 @@ class Stack:
             self._target,
             self._images,
             cache=cache,
-            budget=self._budget,
-            compiler=self._compiler,
+            budget=self.budget,
+            compiler=self.compiler,
             check=self._check,
             made=self._tell,
         ) as pipeline:
