@@ -115,7 +115,7 @@ class Engine:
         assert isinstance(below, Plan)
         rest = replace(plan, steps=tuple(step for step in plan.steps if step.layer > found.prefix))
         kept = item.reference.with_tag(identity.identifier) if isinstance(output, Push) else None
-        return Prefix(identity.identifier, below, rest, kept)
+        return Prefix(identity.identifier, below, rest, kept, push=isinstance(output, Push) and output.fills)
 
     def ensure(
         self,
@@ -297,7 +297,7 @@ class _Work:
     def done(self, number: int, item: Identified, published: Published, *, built: bool, seconds: float) -> None:
         self.results[number] = replace(
             _result(item, published, built=built, seconds=seconds),
-            pushed=built and isinstance(self.output, Push),
+            pushed=built and isinstance(self.output, Push) and self.output.fills,
             bytes_uploaded=published.bytes_uploaded,
         )
         result = self.results[number]

@@ -112,7 +112,7 @@ class AutoBuilder:
             return kept
         built = self._buildkit.build(request.for_prefix(), emit, cancel)
         self._prefixes.remember(prefix, request, built)
-        if prefix.reference is not None:
+        if prefix.reference is not None and prefix.push:
             try:
                 push(self._client, built.store, built.root, prefix.reference)
             except ImageBuilderError as error:

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 class Prefix:
     """The layers of an image up to the last that must run, as an image of its own, and the steps after it.
 
-    `reference` is where it is kept for other machines, None where images do not go to a registry.
+    `reference` is where it is kept for other machines, None where images do not go to a registry; with `push` it is
+    put there.
     """
 
     identifier: str
     plan: Plan
     rest: Plan
     reference: Reference | None = None
+    push: bool = True
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ _COMMANDS = {
     "identify": "Print the identifiers of a spec's images.",
     "render": "Print the Dockerfile of an image, or write its build context.",
     "plan": "Say who makes each layer of an image, and why.",
+    "verify": "Derive a pushed image anew, and say whether it is the same to the byte.",
     "explain": "Say which layer of two images differs, and why.",
     "cache": "Show what is kept on this disk, and remove it.",
     "doctor": "Say what is reachable, what is missing, and what to type.",

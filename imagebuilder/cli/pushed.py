@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from imagebuilder.registry import Client
 
 
-def read_recorded(config: Config, text: str) -> Recorded:
-    """Read the labels of an image from its registry, or from the local Docker where that has it alone.
+def read_recorded(config: Config, text: str, *, local: bool = True) -> Recorded:
+    """Read the labels of an image from its registry, or with `local` from Docker where that has it alone.
 
     Raises:
         WorkError: it is in neither.
@@ -26,14 +26,14 @@ def read_recorded(config: Config, text: str) -> Recorded:
     reference = Reference.parse(text)
     docker = Docker(config.environ)
     # A name without a host that Docker has is the image that was loaded there, and Docker Hub need not be asked.
-    local = reference.registry == DOCKER_HUB and not text.startswith(DOCKER_HUB)
-    labels = _from_docker(docker.config(reference.familiar)) if local else None
+    loaded = local and reference.registry == DOCKER_HUB and not text.startswith(DOCKER_HUB)
+    labels = _from_docker(docker.config(reference.familiar)) if loaded else None
     if labels is None:
         with config.make_client() as client:
             try:
                 labels = _from_registry(client, reference)
             except RegistryError as error:
-                labels = None if local else _from_docker(docker.config(reference.familiar))
+                labels = None if loaded or not local else _from_docker(docker.config(reference.familiar))
                 if labels is None:
                     kind = WorkError if error.status == 404 else UnknownError
                     raise kind(error.message, hint=error.hint) from error
@@ -41,7 +41,7 @@ def read_recorded(config: Config, text: str) -> Recorded:
     if recorded is None:
         raise UnknownError(
             f"{text} does not say what it was made from: it carries no labels of this project",
-            hint="explain compares specs with images that imagebuild built; build it again if an older version did",
+            hint="images that imagebuild built say it; build it again if an older version did",
         )
     return recorded
 

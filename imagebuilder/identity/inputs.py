@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from imagebuilder.identity.canonical import canonical_reference
 from imagebuilder.identity.encode import encode
 from imagebuilder.identity.explain import package_changes
-from imagebuilder.lock.pins import Input
+from imagebuilder.lock.pins import FORM, Input
 from imagebuilder.sources.material import Text
 from imagebuilder.sources.pyproject import table
 from imagebuilder.sources.snapshot import Snapshot
@@ -73,6 +73,8 @@ def steps_of(image: Image) -> int:
 def moved(entry: ImageLock, now: Sequence[Input], platforms: Sequence[Platform]) -> list[str]:
     """Say line by line what a spec has otherwise than its lock; nothing where the lock is fresh."""
     lines = []
+    if entry.form != FORM:
+        lines.append(f"the form of assembled images: it was {entry.form}, and this version of imagebuilder has {FORM}")
     if entry.inputs[0].digest != now[0].digest:
         lines.append(_changed(entry.inputs[0], now[0]))
     before, after = list(entry.inputs[1:]), list(now[1:])

@@ -124,6 +124,7 @@ def _image(data: Fields) -> ImageLock:
         ),
         platforms=tuple(_platform(one) for one in data.tables("platform", required=True)),
         image=data.text("image", ""),
+        form=_form(data),
     )
 
 
@@ -149,6 +150,13 @@ def _package(data: Fields) -> PinnedPackage:
     return PinnedPackage(step, {key: value for key, value in data.values.items() if key != "step"})
 
 
+def _form(data: Fields) -> int:
+    form = data.values.get("form")
+    if type(form) is not int:
+        raise data.error(f"has form = {form!r}, which is no number")
+    return form
+
+
 def _digest(data: Fields, key: str) -> str:
     text = data.text(key)
     if not _DIGEST.match(text):
@@ -166,7 +174,14 @@ def _lines(images: tuple[ImageLock, ...]) -> Iterator[str]:
     for one in images:
         yield from _section(
             "image",
-            {"name": one.name, "image": one.image, "spec": one.spec, "base": one.base, "digest": one.digest},
+            {
+                "name": one.name,
+                "image": one.image,
+                "spec": one.spec,
+                "form": one.form,
+                "base": one.base,
+                "digest": one.digest,
+            },
         )
         for part in one.inputs:
             requires = list(part.requires)

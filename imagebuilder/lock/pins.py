@@ -6,12 +6,16 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from imagebuilder.spec.platform import Platform
+
+# The form of assembled images: raise it with every change to the bytes that the same spec and lock make, which a test
+# tells; locks of another form are stale, so that none of two machines makes other bytes under the same identifier.
+FORM: Final = 1
 
 # Where a file is got from does not make it another one.
 _PLACES = ("url", "size")
@@ -66,10 +70,14 @@ class PlatformPins:
 
 @dataclass(frozen=True)
 class Pins:
-    """What holds for the platforms of one build; `base` is the digest that the base's own reference led to."""
+    """What holds for the platforms of one build; `base` is the digest that the base's own reference led to.
+
+    `form` is that of the assembled image.
+    """
 
     base: str
     platforms: tuple[PlatformPins, ...]
+    form: int = FORM
 
     @cached_property
     def digest(self) -> str:
@@ -83,7 +91,7 @@ class Pins:
             }
             for one in sorted(self.platforms, key=lambda one: one.platform)
         ]
-        text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+        text = json.dumps([self.form, document], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(b"imagebuilder lock 1\n" + text.encode()).hexdigest()
 
     def of(self, platform: Platform) -> PlatformPins:
@@ -114,11 +122,12 @@ class ImageLock:
     inputs: tuple[Input, ...]
     platforms: tuple[PlatformPins, ...]
     image: str = field(default="")
+    form: int = FORM
 
     def pins(self, platforms: Iterable[Platform]) -> Pins:
         """What holds for a build of these platforms, which are among those that were locked."""
         wanted = {str(platform) for platform in platforms}
-        return Pins(self.digest, tuple(one for one in self.platforms if one.platform in wanted))
+        return Pins(self.digest, tuple(one for one in self.platforms if one.platform in wanted), self.form)
 
     def lacks(self, platforms: Iterable[Platform]) -> list[str]:
         """The platforms that it says nothing about."""

@@ -47,7 +47,9 @@ class Output(Protocol):
 
 
 class Push:
-    """A registry."""
+    """A registry; `fills` says whether parts of images that others may want are kept there, too."""
+
+    fills = True
 
     def __init__(self, client: Client) -> None:
         self.client = client

@@ -52,6 +52,7 @@ image = st.builds(
     st.lists(st.builds(Input, text, text, st.lists(text, max_size=2).map(tuple)), min_size=1, max_size=3).map(tuple),
     st.lists(platform, min_size=1, max_size=2).map(tuple),
     st.sampled_from(["", "team/app"]),
+    st.integers(0, 9),
 )
 
 
@@ -113,6 +114,7 @@ def _full_disk(_self: Path, _target: object) -> None:
         ((ONE, "sha256:1"), "has digest = 'sha256:1', which is no digest"),
         (("step = 1", "step = 0"), "step = 0, which is no number of a layer"),
         (("step = 1", 'step = "1"'), "step = '1', which is no number of a layer"),
+        (("form = 1", "form = true"), "has form = True, which is no number"),
         (('spec = "spec.py"', "spec = 3"), "has spec = 3, which is not a string"),
         (("[[image.platform]]", "[[image.plat]]"), "image 'app'.* no list of tables named platform|platform"),
         (("<<<", "<<<"), ""),

@@ -1,0 +1,1 @@
+"""Whether a pushed image is what its spec and lock make: derived anew, pushed nowhere, compared."""
