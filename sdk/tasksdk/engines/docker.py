@@ -8,127 +8,53 @@ import json
 import os
 import signal
 import tarfile
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from tasksdk.engines.attempt import AttemptEvent, AttemptSpec, Exit, ExitReason, Phase
+from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason
 from tasksdk.engines.docker_command import create_arguments, is_own, variables
-from tasksdk.engines.lines import Lines
+from tasksdk.engines.local_engine import LocalEngine
 from tasksdk.engines.undertaker import Undertaker
 from tasksdk.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from tasksdk.engines.attempt import LogLine
+    from tasksdk.engines.followed import Followed
 
 _UNAVAILABLE = ("manifest unknown", "not found", "pull access denied", "denied", "no such host", "invalid reference")
 
 
-class _Attempt:
-    def __init__(self, spec: AttemptSpec) -> None:
-        self.spec = spec
-        self.lines = Lines()
-        self.events = [AttemptEvent(Phase.QUEUED, time.time())]
-        self.changed = asyncio.Event()
-        self.why: Exit | None = None
-        self.stop = asyncio.Event()
-        self.work: asyncio.Task[None] | None = None
-
-    def tell(self, event: AttemptEvent) -> None:
-        self.events.append(event)
-        self.changed.set()
-        self.changed = asyncio.Event()
-
-    def end(self, why: Exit) -> None:
-        """Ask for an end; the first to ask says why."""
-        if self.why is None:
-            self.why = why
-        self.stop.set()
-
-
-class DockerEngine:
+class DockerEngine(LocalEngine):
     """Runs each attempt in a container of its own, which is removed when it has ended or the client is gone."""
 
     name = "docker"
     runs_images = True
 
     def __init__(self, *, command: str = "docker") -> None:
+        super().__init__(Undertaker([command, "rm", "--force", "--volumes"]))
         self._command = command
-        self._attempts: dict[str, _Attempt] = {}
-        self._undertaker = Undertaker([command, "rm", "--force", "--volumes"])
         self._pulls: dict[str, asyncio.Lock] = {}
 
-    async def submit(self, spec: AttemptSpec) -> None:
-        """Start the container, or join the attempt of that name."""
-        if spec.name in self._attempts:
-            return
-        code, _, errors = await self._docker("version", "--format", "{{.Server.Version}}")
+    async def _check(self, spec: AttemptSpec) -> None:  # noqa: ARG002 - one Docker for all
+        try:
+            code, _, errors = await self._docker("version", "--format", "{{.Server.Version}}")
+        except OSError as error:
+            code, errors = 1, str(error)
         if code != 0:
             raise EngineError(
                 f"engine docker: no Docker answers: {_last(errors)}", hint="start Docker, or set DOCKER_HOST"
             )
-        attempt = self._attempts[spec.name] = _Attempt(spec)
-        attempt.work = asyncio.ensure_future(self._run(attempt))
 
-    async def watch(self, name: str) -> AsyncIterator[AttemptEvent]:
-        """The phases so far, then each change."""
-        attempt = self._attempt(name)
-        shown = 0
-        while True:
-            changed = attempt.changed
-            for event in attempt.events[shown:]:
-                shown += 1
-                yield event
-                if event.phase.terminal:
-                    return
-            await changed.wait()
-
-    async def logs(self, name: str) -> AsyncIterator[LogLine]:
-        """What it wrote and writes."""
-        async for line in self._attempt(name).lines.read():
-            yield line
-
-    async def abort(self, name: str, reason: str = "") -> None:
-        """End the container."""
-        attempt = self._attempt(name)
-        attempt.end(Exit(ExitReason.ABORTED, message=reason or "aborted"))
-        if attempt.work is not None:
-            await asyncio.wait({attempt.work})
-
-    async def close(self) -> None:
-        """End everything that runs."""
-        for attempt in self._attempts.values():
-            attempt.end(Exit(ExitReason.ABORTED, message="the engine was closed"))
-        working = [attempt.work for attempt in self._attempts.values() if attempt.work is not None]
-        if working:
-            await asyncio.wait(working)
-        for attempt in self._attempts.values():
-            attempt.lines.discard()
-        self._undertaker.close()
-
-    def _attempt(self, name: str) -> _Attempt:
+    async def _to_its_end(self, attempt: Followed) -> Exit:
+        name = attempt.spec.name
+        self._undertaker.keep(name)
         try:
-            return self._attempts[name]
-        except KeyError:
-            raise EngineError(f"engine {self.name}: there is no attempt {name!r}") from None
-
-    async def _run(self, attempt: _Attempt) -> None:
-        spec = attempt.spec
-        self._undertaker.keep(spec.name)
-        try:
-            ended = await self._container(attempt)
-        except OSError as error:
-            ended = Exit(ExitReason.NOT_STARTED, message=f"{self._command} cannot be run: {error}")
+            return await self._container(attempt)
         finally:
             with suppress(OSError):
-                await self._docker("rm", "--force", "--volumes", spec.name)
-            self._undertaker.forget(spec.name)
-            attempt.lines.close()
-        attempt.tell(AttemptEvent(ended.phase, time.time(), ended))
+                await self._docker("rm", "--force", "--volumes", name)
+            self._undertaker.forget(name)
 
-    async def _container(self, attempt: _Attempt) -> Exit:
+    async def _container(self, attempt: Followed) -> Exit:
         spec = attempt.spec
         if spec.image is None:
             return Exit(ExitReason.NOT_STARTED, message="there is no image")
@@ -148,7 +74,7 @@ class DockerEngine:
                 task.cancel()
             await asyncio.wait({waiting, stopped})
 
-    async def _prepare(self, attempt: _Attempt) -> Exit | None:
+    async def _prepare(self, attempt: Followed) -> Exit | None:
         """Pull and create; how it ended where it cannot start."""
         spec = attempt.spec
         assert spec.image is not None
@@ -171,7 +97,7 @@ class DockerEngine:
                 return Exit(ExitReason.NOT_STARTED, message=_last(errors))
         return None
 
-    async def _follow(self, attempt: _Attempt) -> Exit:
+    async def _follow(self, attempt: Followed) -> Exit:
         spec = attempt.spec
         process = await asyncio.create_subprocess_exec(
             *(self._command, "start", "--attach", spec.name),
@@ -180,7 +106,7 @@ class DockerEngine:
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
-        attempt.tell(AttemptEvent(Phase.RUNNING, time.time()))
+        attempt.running()
         assert process.stdout is not None
         assert process.stderr is not None
         copying = asyncio.gather(

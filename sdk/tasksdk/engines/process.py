@@ -6,116 +6,36 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
-from tasksdk.engines.attempt import AttemptEvent, AttemptSpec, Exit, ExitReason, Phase
-from tasksdk.engines.lines import Lines
+from tasksdk.engines.attempt import Exit, ExitReason
+from tasksdk.engines.local_engine import LocalEngine
 from tasksdk.engines.mounted import mounted
 from tasksdk.engines.undertaker import MARK, Undertaker, end_group
-from tasksdk.errors import EngineError, TaskSdkError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from tasksdk.engines.attempt import LogLine
+    from tasksdk.engines.followed import Followed
 
 GRACE = 2.0
 _POLL = 0.02
 
 
-class _Attempt:
-    def __init__(self, spec: AttemptSpec) -> None:
-        self.spec = spec
-        self.lines = Lines()
-        self.events = [AttemptEvent(Phase.QUEUED, time.time())]
-        self.changed = asyncio.Event()
-        self.why: Exit | None = None
-        self.stop = asyncio.Event()
-        self.work: asyncio.Task[None] | None = None
-
-    def tell(self, event: AttemptEvent) -> None:
-        self.events.append(event)
-        self.changed.set()
-        self.changed = asyncio.Event()
-
-    def end(self, why: Exit) -> None:
-        """Ask for an end; the first to ask says why."""
-        if self.why is None:
-            self.why = why
-        self.stop.set()
-
-
-class ProcessEngine:
+class ProcessEngine(LocalEngine):
     """Runs each attempt as a process group of its own, under the client's user; it dies with the client."""
 
     name = "process"
     runs_images = False
 
     def __init__(self, *, grace: float = GRACE) -> None:
+        super().__init__(Undertaker())
         self._grace = grace
-        self._attempts: dict[str, _Attempt] = {}
-        self._undertaker = Undertaker()
 
-    async def submit(self, spec: AttemptSpec) -> None:
-        """Start the process, or join the attempt of that name."""
-        if spec.name not in self._attempts:
-            attempt = self._attempts[spec.name] = _Attempt(spec)
-            attempt.work = asyncio.ensure_future(self._run(attempt))
+    async def _to_its_end(self, attempt: Followed) -> Exit:
+        with ExitStack() as stack:
+            return await self._process(attempt, stack)
 
-    async def watch(self, name: str) -> AsyncIterator[AttemptEvent]:
-        """The phases so far, then each change."""
-        attempt = self._attempt(name)
-        shown = 0
-        while True:
-            changed = attempt.changed
-            for event in attempt.events[shown:]:
-                shown += 1
-                yield event
-                if event.phase.terminal:
-                    return
-            await changed.wait()
-
-    async def logs(self, name: str) -> AsyncIterator[LogLine]:
-        """What it wrote and writes."""
-        async for line in self._attempt(name).lines.read():
-            yield line
-
-    async def abort(self, name: str, reason: str = "") -> None:
-        """End the process and all it started."""
-        attempt = self._attempt(name)
-        attempt.end(Exit(ExitReason.ABORTED, message=reason or "aborted"))
-        if attempt.work is not None:
-            await asyncio.wait({attempt.work})
-
-    async def close(self) -> None:
-        """End everything that runs."""
-        for attempt in self._attempts.values():
-            attempt.end(Exit(ExitReason.ABORTED, message="the engine was closed"))
-        working = [attempt.work for attempt in self._attempts.values() if attempt.work is not None]
-        if working:
-            await asyncio.wait(working)
-        for attempt in self._attempts.values():
-            attempt.lines.discard()
-        self._undertaker.close()
-
-    def _attempt(self, name: str) -> _Attempt:
-        try:
-            return self._attempts[name]
-        except KeyError:
-            raise EngineError(f"engine {self.name}: there is no attempt {name!r}") from None
-
-    async def _run(self, attempt: _Attempt) -> None:
-        try:
-            with ExitStack() as stack:
-                ended = await self._process(attempt, stack)
-        except (OSError, TaskSdkError, ValueError) as error:
-            ended = Exit(ExitReason.NOT_STARTED, message=f"{attempt.spec.task} could not be started: {error}")
-        attempt.lines.close()
-        attempt.tell(AttemptEvent(ended.phase, time.time(), ended))
-
-    async def _process(self, attempt: _Attempt, stack: ExitStack) -> Exit:
+    async def _process(self, attempt: Followed, stack: ExitStack) -> Exit:
         spec = attempt.spec
         if not spec.argv:
             return Exit(ExitReason.NOT_STARTED, message="there is no command: this engine runs no images")
@@ -136,7 +56,7 @@ class ProcessEngine:
             env=variables,
             start_new_session=True,
         )
-        attempt.tell(AttemptEvent(Phase.RUNNING, time.time()))
+        attempt.running()
         assert process.stdout is not None
         assert process.stderr is not None
         copying = asyncio.gather(
@@ -151,7 +71,7 @@ class ProcessEngine:
             await copying
         return attempt.why or _exit(process.returncode)
 
-    async def _wait(self, attempt: _Attempt, process: asyncio.subprocess.Process) -> None:
+    async def _wait(self, attempt: Followed, process: asyncio.subprocess.Process) -> None:
         ended, stopped = asyncio.ensure_future(_exited(process)), asyncio.ensure_future(attempt.stop.wait())
         bound = attempt.spec.max_runtime
         try:

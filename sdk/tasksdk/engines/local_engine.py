@@ -1,0 +1,81 @@
+"""What the engines of this machine have in common: attempts that live and die with the client."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason
+from tasksdk.engines.followed import Followed
+from tasksdk.errors import EngineError, TaskSdkError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tasksdk.engines.attempt import AttemptEvent, LogLine
+    from tasksdk.engines.undertaker import Undertaker
+
+
+class LocalEngine:
+    """Keeps the attempts of this client; a subclass says what one is."""
+
+    name: str
+    runs_images: bool
+
+    def __init__(self, undertaker: Undertaker) -> None:
+        self._attempts: dict[str, Followed] = {}
+        self._undertaker = undertaker
+
+    async def submit(self, spec: AttemptSpec) -> None:
+        """Start an attempt, or join the one of that name."""
+        if spec.name not in self._attempts:
+            await self._check(spec)
+            attempt = self._attempts[spec.name] = Followed(spec)
+            attempt.work = asyncio.ensure_future(self._run(attempt))
+
+    async def watch(self, name: str) -> AsyncIterator[AttemptEvent]:
+        """The phases so far, then each change."""
+        async for event in self._attempt(name).events():
+            yield event
+
+    async def logs(self, name: str) -> AsyncIterator[LogLine]:
+        """What it wrote and writes."""
+        async for line in self._attempt(name).lines.read():
+            yield line
+
+    async def abort(self, name: str, reason: str = "") -> None:
+        """End the attempt and all it started."""
+        attempt = self._attempt(name)
+        attempt.end(Exit(ExitReason.ABORTED, message=reason or "aborted"))
+        if attempt.work is not None:
+            await asyncio.wait({attempt.work})
+
+    async def close(self) -> None:
+        """End everything that runs."""
+        for attempt in self._attempts.values():
+            attempt.end(Exit(ExitReason.ABORTED, message="the engine was closed"))
+        working = [attempt.work for attempt in self._attempts.values() if attempt.work is not None]
+        if working:
+            await asyncio.wait(working)
+        for attempt in self._attempts.values():
+            attempt.lines.discard()
+        self._undertaker.close()
+
+    async def _check(self, spec: AttemptSpec) -> None:
+        """Raise an `EngineError` where the engine cannot be used."""
+
+    async def _to_its_end(self, attempt: Followed) -> Exit:
+        raise NotImplementedError
+
+    async def _run(self, attempt: Followed) -> None:
+        try:
+            ended = await self._to_its_end(attempt)
+        except (OSError, TaskSdkError, ValueError) as error:
+            ended = Exit(ExitReason.NOT_STARTED, message=f"{attempt.spec.task} could not be started: {error}")
+        attempt.ended(ended)
+
+    def _attempt(self, name: str) -> Followed:
+        try:
+            return self._attempts[name]
+        except KeyError:
+            raise EngineError(f"engine {self.name}: there is no attempt {name!r}") from None
