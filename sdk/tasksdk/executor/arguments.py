@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tasksdk.errors import UserInputError
+from tasksdk.executor.place import absolute
 
 _VALUES = (
     "--inputs",
@@ -38,12 +39,13 @@ class Arguments:
     )
 
     def __init__(self, values: dict[str, str], loader_args: list[str]) -> None:
-        self.inputs = values["--inputs"]
-        self.outputs = values["--output-prefix"]
-        self.raw_data = values.get("--raw-output-data-prefix", f"{self.outputs}/data")
+        # The task may change the folder that relative paths start from.
+        self.inputs = absolute(values["--inputs"])
+        self.outputs = absolute(values["--output-prefix"])
+        self.raw_data = absolute(values.get("--raw-output-data-prefix") or f"{self.outputs}/data")
         self.resolver = values["--resolver"]
-        self.checkpoint = values.get("--checkpoint-path") or None
-        self.previous_checkpoint = values.get("--prev-checkpoint") or None
+        self.checkpoint = absolute(values.get("--checkpoint-path", "")) or None
+        self.previous_checkpoint = absolute(values.get("--prev-checkpoint", "")) or None
         self.code_bundle = values.get("--code-bundle")
         self.code_destination = values.get("--code-destination")
         self.loader_args = loader_args

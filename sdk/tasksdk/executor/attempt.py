@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from tasksdk.context.checkpoint import Checkpoint
 from tasksdk.context.current import ActionID, Context, ContextData, TaskContext
 from tasksdk.errors import IgnoreOutputs
-from tasksdk.executor import place
+from tasksdk.executor import documents, place
 from tasksdk.executor.failure import Failure, failure_of
 from tasksdk.task.dispatch import dispatch, drive
 from tasksdk.wire import WireError, read_map, write_map
@@ -23,15 +24,30 @@ RUN, ACTION, ATTEMPT, MODE, VERSION = (f"TASKSDK_{name}" for name in ("RUN", "AC
 
 def run_attempt(arguments: Arguments) -> Failure | None:
     """Do everything and write what came of it; the failure, where it failed."""
+    worker = os.getpid()
     try:
+        documents.clear(arguments.outputs)
         outputs = _outputs(arguments)
+        _end_of_a_fork(worker)
         if outputs is not None:
             place.write(place.join(arguments.outputs, place.OUTPUTS), write_map(outputs))
     except BaseException as error:  # noqa: BLE001 - every failure is told to the client
-        failure = failure_of(error)
-        place.write(place.join(arguments.outputs, place.ERROR), failure.document())
-        return failure
+        _end_of_a_fork(worker, error)
+        return documents.tell(arguments.outputs, failure_of(error))
     return None
+
+
+def _end_of_a_fork(worker: int, error: BaseException | None = None) -> None:
+    """End a process that the task forked, and that came back here, as Python ends one: the documents are not its."""
+    if os.getpid() == worker:
+        return
+    code = 0 if error is None else 1
+    if isinstance(error, SystemExit) and not isinstance(error.code, str):
+        code = error.code or 0
+    elif error is not None:
+        sys.stderr.write(failure_of(error).message)
+    sys.stdout.flush()
+    os._exit(code & 0xFF)
 
 
 def _outputs(arguments: Arguments) -> Literals | None:

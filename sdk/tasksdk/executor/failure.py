@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tasksdk.errors import NonRecoverableError, TaskDefinitionError, TaskError, UserInputError
+from tasksdk.task.traceback import legible, user_traceback
 
 
 class Failure:
@@ -11,8 +12,8 @@ class Failure:
     __slots__ = ("by_user", "code", "message", "recoverable")
 
     def __init__(self, code: str, message: str, *, recoverable: bool, by_user: bool = True) -> None:
-        self.code = code
-        self.message = message
+        self.code = legible(code)
+        self.message = legible(message)
         self.recoverable = recoverable
         self.by_user = by_user
 
@@ -31,8 +32,6 @@ class Failure:
 
 def failure_of(error: BaseException) -> Failure:
     """The failure that an exception is, with the traceback of the user's code alone."""
-    from tasksdk.task.traceback import user_traceback
-
     text = user_traceback(error)
     if isinstance(error, SystemExit):
         text = f"{text.rstrip()}\nthe task called sys.exit({error.code!r}): a task ends by returning or by raising\n"

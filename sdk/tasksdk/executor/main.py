@@ -6,10 +6,16 @@ import os
 import signal
 import sys
 
+from typing import TYPE_CHECKING
+
 from tasksdk.errors import TaskSdkError
 from tasksdk.executor.arguments import USAGE, Arguments, parse
 
-DONE = b"d"
+if TYPE_CHECKING:
+    from mmap import mmap
+
+    from tasksdk.executor.failure import Failure
+
 _OOM_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 
 
@@ -24,17 +30,18 @@ def main(argv: list[str] | None = None) -> int:
     except TaskSdkError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the one message of a command line that means nothing
         return 2
+    from mmap import mmap
+
     killed_before = _oom_kills()
-    reading, writing = os.pipe()
+    # Memory that both processes see: a task that closes every file it finds cannot close this.
+    told = mmap(-1, 1)
     child = os.fork()
     if child == 0:
-        os.close(reading)
-        _work(arguments, writing)
-    os.close(writing)
-    return _supervise(child, reading, arguments, killed_before)
+        _work(arguments, told)
+    return _supervise(child, told, arguments, killed_before)
 
 
-def _work(arguments: Arguments, writing: int) -> None:
+def _work(arguments: Arguments, told: mmap) -> None:
     code = 1
     try:
         # Scripts are found as `python -m` finds them.
@@ -43,7 +50,7 @@ def _work(arguments: Arguments, writing: int) -> None:
         from tasksdk.executor.attempt import run_attempt
 
         failure = run_attempt(arguments)
-        os.write(writing, DONE)
+        told[0] = 1
         if failure is None:
             code = 0
         else:
@@ -54,18 +61,17 @@ def _work(arguments: Arguments, writing: int) -> None:
         os._exit(code)
 
 
-def _supervise(child: int, reading: int, arguments: Arguments, killed_before: int) -> int:
+def _supervise(child: int, told: mmap, arguments: Arguments, killed_before: int) -> int:
     ended = _Ended()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, ended.pass_on(child))
     status = _wait_for(child)
-    told = os.read(reading, 1) == DONE if _readable(reading) else False
-    if told:
+    if told[0]:
         return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 1
-    from tasksdk.executor import place
+    from tasksdk.executor.documents import tell
 
     failure = _unexpected(status, ended.signal, out_of_memory=_oom_kills() > killed_before)
-    place.write(place.join(arguments.outputs, place.ERROR), failure.document())
+    tell(arguments.outputs, failure)
     sys.stderr.write(f"{failure.message}\n")
     return 1
 
@@ -95,14 +101,7 @@ def _wait_for(child: int) -> int:
             return status
 
 
-def _readable(reading: int) -> bool:
-    import select
-
-    # A process that the task left behind may hold the pipe open: what was told was told before the task ended.
-    return bool(select.select([reading], [], [], 0)[0])
-
-
-def _unexpected(status: int, asked: int | None, *, out_of_memory: bool):  # type: ignore[no-untyped-def]
+def _unexpected(status: int, asked: int | None, *, out_of_memory: bool) -> Failure:
     from tasksdk.executor.failure import Failure
 
     if not os.WIFSIGNALED(status):

@@ -25,6 +25,22 @@ def read(uri: str) -> bytes:
             return file.read()
     except FileNotFoundError:
         raise UserInputError(f"there is no document at {uri}") from None
+    except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        raise UserInputError(f"the document at {uri} cannot be read: {error.strerror}") from None
+
+
+def remove(uri: str) -> None:
+    """Make sure that there is no document at the URI."""
+    path = local_path(uri)
+    if path is None:
+        from tasksdk.types import storage
+
+        storage.remove(uri)
+        return
+    try:
+        os.unlink(path)  # noqa: PTH108 - pathlib takes longer to import
+    except (FileNotFoundError, NotADirectoryError):
+        return
 
 
 def write(uri: str, data: bytes) -> None:
@@ -41,9 +57,18 @@ def write(uri: str, data: bytes) -> None:
     except FileNotFoundError:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)  # noqa: PTH103, PTH120 - as above
         file = open(partial, "wb")  # noqa: PTH123, SIM115 - as above
-    with file:
-        file.write(data)
-    os.replace(partial, path)  # noqa: PTH105 - as above
+    try:
+        with file:
+            file.write(data)
+        os.replace(partial, path)  # noqa: PTH105 - as above
+    except OSError:
+        os.unlink(partial)  # noqa: PTH108 - as above
+        raise
+
+
+def absolute(uri: str) -> str:
+    """The same document whatever folder is the current one; an empty one stays empty."""
+    return uri if not uri or "://" in uri else os.path.abspath(uri)  # noqa: PTH100 - as above
 
 
 def join(prefix: str, name: str) -> str:

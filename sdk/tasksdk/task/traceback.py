@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import TracebackType
 
+_LONGEST = 1 << 16
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib takes longer to import
 
 
@@ -15,7 +16,18 @@ def user_traceback(error: BaseException) -> str:
     """The traceback as text, from the first frame of the user's on; without any frame where there is none."""
     from traceback import format_exception
 
-    return "".join(format_exception(type(error), error, first_of_user(error.__traceback__)))
+    try:
+        return legible("".join(format_exception(type(error), error, first_of_user(error.__traceback__))))
+    except Exception:  # noqa: BLE001 - a user's exception may do anything when it is looked at
+        return f"{type(error).__name__}: this exception cannot be shown\n"
+
+
+def legible(text: str) -> str:
+    """The text as UTF-8 can hold it, without the middle of one that nobody would read to its end."""
+    if len(text) > _LONGEST:
+        left_out = len(text) - _LONGEST
+        text = f"{text[: _LONGEST // 2]}\n... {left_out} characters are left out ...\n{text[-_LONGEST // 2 :]}"
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def first_of_user(traceback: TracebackType | None) -> TracebackType | None:

@@ -106,6 +106,17 @@ def write(uri: str, data: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
+def remove(uri: str) -> None:
+    """Makes sure that there is no file at the URI."""
+    path = local_path(uri)
+    if path is not None:
+        path.unlink(missing_ok=True)
+        return
+    system, remote = _remote(uri)
+    if system.exists(remote):
+        system.rm_file(remote)
+
+
 def fetch(uri: str, target: Path) -> None:
     """Copies a file or a folder to a local path."""
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -56,6 +56,45 @@ def act(what: str) -> str:
     if what == "orphan":
         import subprocess
         subprocess.Popen(["sleep", "5"])
+    if what == "fork and exit":
+        if os.fork() == 0:
+            sys.exit(0)
+        os.wait()
+    if what == "fork and return":
+        if os.fork() == 0:
+            return "the child's"
+        os.wait()
+    if what == "fork and raise":
+        if os.fork() == 0:
+            raise ValueError("the child's")
+        return str(os.waitstatus_to_exitcode(os.wait()[1]))
+    if what == "close files":
+        os.closerange(3, 256)
+    if what == "close output":
+        sys.stdout.close()
+        os.close(1)
+    if what == "change folder":
+        os.chdir("/")
+    if what == "remove outputs":
+        import shutil
+        shutil.rmtree(ctx().output_path, ignore_errors=True)
+    if what == "own documents":
+        os.makedirs(ctx().output_path)
+        for name in ("outputs.pb", "error.pb"):
+            with open(f"{ctx().output_path}/{name}", "wb") as file:
+                file.write(b"mine")
+        os._exit(0)
+    if what == "surrogate":
+        raise ValueError("half a character: " + chr(0xD800))
+    if what == "long":
+        raise ValueError("<" + "x" * 5_000_000 + ">")
+    if what == "deep":
+        return act.forward(what)
+    if what == "shy":
+        class Shy(Exception):
+            def __str__(self):
+                raise RuntimeError("not to be shown")
+        raise Shy
     if what == "context":
         context = ctx()
         context.report.log("<p>hi</p>")
@@ -156,7 +195,10 @@ def test_a_task_is_found_by_its_variable_and_by_a_resolver_of_ones_own(attempt: 
         assert attempt.run({"x": 2}, "one", resolver=resolver).returncode == 0
 
 
-@pytest.mark.parametrize("what", ["plain", "thread", "orphan", "call"])
+ODD = ["fork and exit", "fork and return", "close files", "close output", "change folder", "remove outputs"]
+
+
+@pytest.mark.parametrize("what", ["plain", "thread", "orphan", "call", *ODD])
 def test_success_ends_the_process_whatever_it_left_behind(attempt: Attempt, what: str) -> None:
     command = attempt.command({"what": what}, "task-module", "users_module", "task-name", "act")
     ran = subprocess.run(command, cwd=attempt.folder, check=False, timeout=60, stdout=subprocess.DEVNULL)
@@ -180,6 +222,11 @@ def test_ignored_outputs_are_neither_outputs_nor_an_error(attempt: Attempt) -> N
         ("segfault", "Signaled", True, "SIGSEGV"),
         ("kill", "Signaled", True, "SIGKILL"),
         ("wrong", "ConversionError", False, "output o0"),
+        ("surrogate", "ValueError", True, "half a character: \\ud800"),
+        ("long", "ValueError", True, "characters are left out"),
+        ("deep", "RecursionError", True, "recursion"),
+        ("shy", "Shy", True, "exception str() failed"),
+        ("own documents", "ProcessExited", True, "exit code 0"),
     ],
 )
 def test_every_failure_is_written_down(attempt: Attempt, what: str, code: str, says: str, recoverable: bool) -> None:
@@ -191,6 +238,62 @@ def test_every_failure_is_written_down(attempt: Attempt, what: str, code: str, s
     assert says in error.message
     assert says in ran.stderr
     assert "tasksdk/executor" not in error.message
+
+
+def test_an_error_is_no_longer_than_people_read(attempt: Attempt) -> None:
+    attempt.act("long")
+    assert len(attempt.error.message) < 70_000
+    assert attempt.error.message.startswith("Traceback")
+    assert attempt.error.message.rstrip().endswith("x>")
+
+
+def test_a_forked_process_ends_as_python_ends_one(attempt: Attempt) -> None:
+    ran = attempt.act("fork and raise")
+    assert (ran.returncode, attempt.value("o0", str)) == (0, "1")
+    assert "ValueError: the child's" in ran.stderr
+
+
+def test_documents_of_an_earlier_attempt_are_gone(attempt: Attempt) -> None:
+    assert attempt.act("raise").returncode == 1
+    assert attempt.act("plain").returncode == 0
+    assert not (attempt.outputs / "error.pb").exists()
+    assert attempt.act("raise").returncode == 1
+    assert not (attempt.outputs / "outputs.pb").exists()
+
+
+def test_relative_paths_are_those_of_the_start(attempt: Attempt) -> None:
+    command = attempt.command({"what": "change folder"}, "task-module", "users_module", "task-name", "act")
+    relative = [word.replace(f"{attempt.folder}/", "") for word in command]
+    assert subprocess.run(relative, cwd=attempt.folder, check=False).returncode == 0
+    assert attempt.value("o0", str) == "change folder"
+
+
+@pytest.mark.parametrize(("what", "says"), [("plain", "NotADirectoryError"), ("raise", "boom"), ("kill", "SIGKILL")])
+def test_outputs_that_cannot_be_written_are_told_in_the_log(attempt: Attempt, what: str, says: str) -> None:
+    attempt.outputs.parent.write_text("a file is in the way")
+    ran = attempt.act(what)
+    assert ran.returncode == 1
+    assert says in ran.stderr
+    assert f"the error document cannot be written to {attempt.outputs}/error.pb" in ran.stderr
+    assert "tasksdk/executor" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "says"),
+    [
+        ("def double(x: int) ->", "SyntaxError", "def double(x: int) ->"),
+        ("import no_such_thing", "ModuleNotFoundError", "import no_such_thing"),
+        ("raise RuntimeError('at import')", "RuntimeError", "at import"),
+        ("import sys; sys.exit(0)", "SystemExit", "sys.exit(0)"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_the_users(attempt: Attempt, text: str, code: str, says: str) -> None:
+    attempt.module.write_text(f"{text}\n")
+    assert attempt.run({"x": 1}, "task-module", "users_module", "task-name", "double").returncode == 1
+    assert attempt.error.code == code
+    assert says in attempt.error.message
+    assert "users_module.py" in attempt.error.message
+    assert "/tasksdk/" not in attempt.error.message
 
 
 def test_the_traceback_is_the_users(attempt: Attempt) -> None:
@@ -233,6 +336,9 @@ def test_unreadable_inputs_are_an_error(attempt: Attempt) -> None:
     assert subprocess.run(command, cwd=attempt.folder, capture_output=True, check=False).returncode == 1
     assert attempt.error.code == "TaskInputError"
     (attempt.folder / "inputs.pb").unlink()
+    assert subprocess.run(command, cwd=attempt.folder, capture_output=True, check=False).returncode == 1
+    assert attempt.error.code == "UserInputError"
+    (attempt.folder / "inputs.pb").mkdir()
     assert subprocess.run(command, cwd=attempt.folder, capture_output=True, check=False).returncode == 1
     assert attempt.error.code == "UserInputError"
 
