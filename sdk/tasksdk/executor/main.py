@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-
 from typing import TYPE_CHECKING
 
 from tasksdk.errors import TaskSdkError
