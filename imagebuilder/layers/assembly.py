@@ -45,7 +45,7 @@ def assemble(
         SourceError: a wheel is not what it says, two are of one project, or one's file is another's folder.
     """
     blobs = Path(store_dir) / "blobs" / "sha256"
-    whole = stack_key([wheel.sha256 for wheel in wheels], target, budget=budget) if cache else ""
+    whole = stack_key([wheel.key for wheel in wheels], target, budget=budget) if cache else ""
     known = cache.get_stack(whole) if cache else None
     if known is not None and all(blob_is_there(blobs, layer) for layer in known):
         return known
@@ -71,7 +71,7 @@ def spliced_layer(
 ) -> Layer:
     """Wheels that share a layer; `installed` gives the entries of each. The rest is as `assemble`."""
     blobs = Path(store_dir) / "blobs" / "sha256"
-    key = layer_key([wheel.sha256 for wheel in group], target) if cache else ""
+    key = layer_key([wheel.key for wheel in group], target) if cache else ""
     found = cache.get(key) if cache else None
     if found and blob_is_there(blobs, found):
         return found

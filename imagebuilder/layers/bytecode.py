@@ -193,7 +193,7 @@ def bytecode_layer(
     A wheel that has a layer for itself is compiled straight into it.
     """
     blobs = Path(store_dir) / "blobs" / "sha256"
-    key = layer_key([wheel.sha256 for wheel in group], target, codec=compiler.codec) if cache else ""
+    key = layer_key([wheel.key for wheel in group], target, codec=compiler.codec) if cache else ""
     found = cache.get(key) if cache else None
     if found and blob_is_there(blobs, found):
         return found

@@ -26,7 +26,8 @@ _DROPPED: Final = ("RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER", "REQUESTED
 def install(wheel: WheelFile, target: InstallTarget) -> list[TarEntry]:
     """The files, and the folders that would be empty, with paths below `target.root`; no parents, in any order.
 
-    INSTALLER names us, and REQUESTED is always there, as uv does it: what a layer holds depends on its wheels alone.
+    INSTALLER names us, and REQUESTED is always there, as uv does it: what a layer holds depends on its wheels, and where
+    those came from, alone.
 
     Raises:
         SourceError: the wheel would write outside the environment, over its interpreter, or one path twice.
@@ -63,6 +64,8 @@ class _Installation:
                 self.written(f"bin/{script}", content, executable=True)
         self.written(f"{site}/{wheel.dist_info}/INSTALLER", INSTALLER)
         self.written(f"{site}/{wheel.dist_info}/REQUESTED", b"")
+        if wheel.direct_url:
+            self.written(f"{site}/{wheel.dist_info}/direct_url.json", wheel.direct_url.encode())
         own = f"{wheel.dist_info}/RECORD"
         rows = [*self.rows.values(), record.Row(own, "", b"", None)]
         self.add(TarEntry.file(self.path(f"{site}/{own}"), record.render(rows)))

@@ -22,8 +22,13 @@ CODEC: Final = "splice-1"
 _LARGEST: Final = 1 << 20
 
 
+def install_key(sha256: str, direct_url: str = "") -> str:
+    """What installing a wheel depends on, in hex: its SHA-256, and the direct_url.json that is put beside it."""
+    return hashlib.sha256(f"{sha256}\n{direct_url}".encode()).hexdigest() if direct_url else sha256
+
+
 def layer_key(wheels: Sequence[str], target: InstallTarget, *, codec: str = CODEC) -> str:
-    """The key, in hex, of the layer that wheels of these SHA-256, in hex and in this order, make."""
+    """The key, in hex, of the layer that wheels with these `install_key`s, in this order, make."""
     parts = {
         "version": LAYOUT_VERSION,
         "wheels": list(wheels),
@@ -38,7 +43,7 @@ def layer_key(wheels: Sequence[str], target: InstallTarget, *, codec: str = CODE
 
 
 def stack_key(wheels: Sequence[str], target: InstallTarget, *, codec: str = CODEC, budget: int) -> str:
-    """The key, in hex, of all the layers that wheels of these SHA-256, in hex and in any order, make together."""
+    """The key, in hex, of all the layers that wheels with these `install_key`s, in any order, make together."""
     return layer_key(sorted(wheels), target, codec=f"stack of {budget}: {codec}")
 
 

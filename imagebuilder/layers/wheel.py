@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagebuilder.errors import SourceError
 from imagebuilder.layers import record
+from imagebuilder.layers.layer_cache import install_key
 from imagebuilder.layers.splice import splice
 from imagebuilder.layers.zip_directory import BadZipError, Member, read_directory
 
@@ -46,16 +47,22 @@ class WheelFile:
     """An open wheel. What the constructor refuses was never read further than its directory and metadata.
 
     `name` is normalized (PEP 503), `version` as the file name has it. `sha256` may be given, in hex, by who
-    verified it; it is found otherwise.
+    verified it; it is found otherwise. `direct_url` is the text of the direct_url.json that it is installed with.
 
     Raises:
         SourceError: it is no wheel, or one that no installer should take.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, sha256: str | None = None, limits: Limits | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        sha256: str | None = None,
+        direct_url: str = "",
+        limits: Limits | None = None,
     ) -> None:
         self.path = Path(path)
+        self.direct_url = direct_url
         self.name, self.version = split_name(self.path.name, self.path)
         try:
             self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -87,6 +94,11 @@ class WheelFile:
         for offset in range(0, self.size, 1 << 20):
             hasher.update(self._read(min(1 << 20, self.size - offset), offset))
         return hasher.hexdigest()
+
+    @property
+    def key(self) -> str:
+        """What layers made of it are known by."""
+        return install_key(self.sha256, self.direct_url)
 
     def pieces(self, member: Member) -> Iterator[tuple[bytes, bytes]]:
         """A file as a gzip member: pieces of it, each with what it inflates to.

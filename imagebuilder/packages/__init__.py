@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from imagebuilder.packages.choose import choose
+from imagebuilder.packages.direct_url import noted
 from imagebuilder.packages.fetch import Fetcher
 from imagebuilder.packages.locked import LockedFile, LockedPackage, NeedsBuild, NeedsInstaller, Resolution
 from imagebuilder.packages.logins import Logins
@@ -29,5 +30,6 @@ __all__ = [
     "WheelStore",
     "choose",
     "from_pins",
+    "noted",
     "to_pins",
 ]

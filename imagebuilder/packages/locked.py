@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from imagebuilder.layers.layer_cache import install_key
+
 if TYPE_CHECKING:
     from imagebuilder.spec.credential import Index
 
@@ -15,7 +17,8 @@ SourceKind: TypeAlias = Literal["index", "archive", "directory", "vcs"]
 class LockedFile:
     """A wheel or source distribution, at a `url` or at a `place` in the layer's material.
 
-    `location` is where on this machine a file of the material is.
+    `location` is where on this machine a file of the material is; `direct_url` is what installing it notes of where it
+    came from.
     """
 
     name: str
@@ -24,13 +27,20 @@ class LockedFile:
     url: str | None = None
     place: str | None = None
     location: str | None = field(default=None, compare=False)
+    direct_url: str = ""
+
+    @property
+    def key(self) -> str:
+        """What layers made of it are known by."""
+        return install_key(self.sha256, self.direct_url)
 
 
 @dataclass(frozen=True)
 class LockedPackage:
     """A package: its name normalized (PEP 503), its version None where only building it tells.
 
-    `place` is the folder of a directory in the layer's material; `origin` is the URL and commit of a repository.
+    `place` is the folder of a directory in the layer's material; `origin` is the URL and commit of a repository, and
+    `revision` what was asked for there, such as a branch.
     `layer` is the number of the layer that it was resolved for, the base being 0.
     """
 
@@ -42,6 +52,7 @@ class LockedPackage:
     place: str | None = None
     subdirectory: str = ""
     origin: str = ""
+    revision: str = ""
     marker: str = ""
     requires_python: str = ""
     layer: int = 0

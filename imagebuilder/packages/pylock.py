@@ -82,7 +82,7 @@ class _Reader:
             raise data.error("has not exactly one source: wheels and an sdist, an archive, a directory or a repository")
         kind: SourceKind = given[0] if given else "index"
         source = data.table(kind) if given else data
-        place, origin, subdirectory = None, "", source.text("subdirectory", "") if given else ""
+        place, origin, revision, subdirectory = None, "", "", source.text("subdirectory", "") if given else ""
         if subdirectory:
             subdirectory = self._places.inside(subdirectory, source)
         if kind == "archive":
@@ -96,6 +96,7 @@ class _Reader:
         elif kind == "vcs":
             url = source.text("url", "") or source.text("path")
             origin = f"{source.text('type')}+{url}@{source.text('commit-id')}"
+            revision = source.text("requested-revision", "")
         return LockedPackage(
             name,
             version,
@@ -105,6 +106,7 @@ class _Reader:
             place,
             subdirectory,
             origin,
+            revision,
             data.text("marker", ""),
             data.text("requires-python", ""),
         )
@@ -229,7 +231,8 @@ def to_table(package: LockedPackage) -> dict[str, Any]:
         case "vcs":
             kind, _, rest = package.origin.partition("+")
             url, _, commit = rest.rpartition("@")
-            table["vcs"] = {"type": kind, "url": url, "commit-id": commit, **subdirectory}
+            asked = {"requested-revision": package.revision} if package.revision else {}
+            table["vcs"] = {"type": kind, "url": url, **asked, "commit-id": commit, **subdirectory}
     return table
 
 

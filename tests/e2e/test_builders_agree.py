@@ -39,8 +39,8 @@ DIFFERENT = {
     # We name ourselves, and count what we wrote.
     f"{SITE}/[^/]*\\.dist-info/INSTALLER": "content",
     f"{SITE}/[^/]*\\.dist-info/RECORD": "content",
-    # uv notes what it built a wheel of, and where: a place that no image has.
-    f"{SITE}/[^/]*\\.dist-info/(?:direct_url|uv_build|uv_cache)\\.json": "present",
+    # uv notes for its cache when it built a wheel, and how.
+    f"{SITE}/[^/]*\\.dist-info/(?:uv_build|uv_cache)\\.json": "present",
     # uv brings activation scripts for other shells, and its own for this one; and a hook for distutils.
     f"{VENV}/bin/activate.*|{VENV}/bin/(?:de)?activate\\.bat|{VENV}/bin/pydoc\\.bat": "present",
     f"{SITE}/_virtualenv\\.(?:py|pth)|{SITE}/__pycache__/_virtualenv\\..*": "present",
@@ -178,7 +178,7 @@ def records(forge: Forge, uri: str) -> dict[str, set[tuple[str, ...]]]:
         "import csv,hashlib,base64,pathlib,sys\n"
         "for record in sorted(pathlib.Path('/opt/venv/lib').glob('python3*/site-packages/*.dist-info/RECORD')):\n"
         "  for path, digest, size in csv.reader(record.open()):\n"
-        "    if digest and not path.endswith(('INSTALLER', 'direct_url.json', 'uv_build.json', 'uv_cache.json')):\n"
+        "    if digest and not path.endswith(('INSTALLER', 'uv_build.json', 'uv_cache.json')):\n"
         "      data = (record.parent.parent / path).read_bytes()\n"
         "      assert len(data) == int(size), path\n"
         "      found = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip('=')\n"
@@ -282,6 +282,7 @@ def test_sources_that_are_built(forge: Forge, projects: Any) -> None:
         "import importlib.metadata as m, importlib.util as u, space.one, space.two, whole, docopt\n"
         "print(sorted((d.name, d.version, sorted((e.group, e.name) for e in d.entry_points)) for d in m.distributions()"
         " if d.name != 'pip'), list(m.metadata('whole').get_all('Requires-Dist')), space.__file__)\n"
+        "print([m.distribution(name).read_text('direct_url.json') for name in ('whole', 'docopt')])\n"
         "print([str(f) for f in sorted(m.files('whole')) if not str(f).endswith(('.pyc', '.json'))])"
     )
     said = {}
@@ -290,6 +291,7 @@ def test_sources_that_are_built(forge: Forge, projects: Any) -> None:
             uri, "whole-run; whole-script; cat /opt/venv/share/whole/data.txt; head -1 /opt/venv/bin/whole-*"
         )
         assert "('space-one', '1', [])" in said[uri]
+        assert '"url":"file:///run/imagebuilder/files/local-' in said[uri]
         assert "whole\nscript\ndata\n" in said[uri]
         assert pip_check(forge, uri)
     assert said[ran.uri] == said[assembled.uri]

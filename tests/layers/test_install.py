@@ -8,12 +8,27 @@ from pathlib import Path
 import pytest
 
 from imagebuilder.errors import SourceError, SpecError
-from imagebuilder.layers import InstallTarget, WheelFile, assemble, write_skeleton
+from imagebuilder.layers import InstallTarget, LayerCache, WheelFile, assemble, write_skeleton
 
 from .conftest import MakeWheel, read
 
 SITE = "opt/venv/lib/python3.11/site-packages"
 INFO = "demo-1.0.dist-info"
+
+
+def test_where_it_came_from(make_wheel: MakeWheel, store: Path, tmp_path: Path) -> None:
+    """The wheel's own file is not trusted; the same wheel from elsewhere is another layer, and no cache mixes them."""
+    path = make_wheel({"demo.py": b"x = 1\n", f"{INFO}/direct_url.json": b"{}"})
+    cache, noted = LayerCache(tmp_path / "layers"), f"{SITE}/{INFO}/direct_url.json"
+    found = []
+    for said in ("", '{"url":"file:///a"}', '{"url":"file:///b"}', '{"url":"file:///a"}'):
+        (layer,) = assemble([WheelFile(path, direct_url=said)], InstallTarget(), store, cache=cache)
+        entries = read(store, layer)
+        assert (entries[noted][1].decode() if noted in entries else "") == said
+        assert (b"direct_url.json,sha256=" in entries[f"{SITE}/{INFO}/RECORD"][1]) == bool(said)
+        found.append(layer.diff_id)
+    assert found[1] == found[3]
+    assert len(set(found)) == 3
 
 
 def test_everything_an_installer_makes(make_wheel: MakeWheel, store: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from imagebuilder.builders.direct.python import missing_of
 from imagebuilder.cache.kinds import WHEELS
 from imagebuilder.errors import WorkError
-from imagebuilder.packages import NeedsBuild, WheelStore
+from imagebuilder.packages import NeedsBuild, WheelStore, noted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -75,13 +75,13 @@ def forecast(
 
     builds = None if sdists is None else learned
     try:
-        _, chosen = environments.chosen(plan, request, facts, platform, builds=builds)
+        resolution, chosen = environments.chosen(plan, request, facts, platform, builds=builds)
     except UnbuiltError as error:
         return Forecast([], [], error.needed)
     missing = missing_of(chosen, builds)
     built = dict(zip(map(id, missing), known([one.package for one in missing]), strict=True))
     found = [built[id(one)] if isinstance(one, NeedsBuild) else one for one in chosen]
-    files = [file for file in found if file is not None]
+    files = [noted(file, one) for file, one in zip(found, resolution.packages, strict=True) if file is not None]
     needed = [one for one in missing if built[id(one)] is None]
     layers = None
     if files and not needed:

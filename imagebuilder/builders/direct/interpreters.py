@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ from imagebuilder.layers import Compiler
 from imagebuilder.layers.writer import PINNED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from imagebuilder.builders.port import BuildRequest
     from imagebuilder.layers import InstallTarget
@@ -35,7 +35,7 @@ def compiler_for(
         LockError: this machine lacks the version that the lock names.
     """
     if pins is None:
-        interpreter = interpreter_for(target.python) if request.site.bytecode else None
+        interpreter = interpreter_for(target.python, environ) if request.site.bytecode else None
         return Compiler(interpreter, folder) if interpreter else None
     if not pins.bytecode:
         return None
@@ -58,11 +58,18 @@ def no_bytecode(python: tuple[int, int]) -> str:
     )
 
 
-def interpreter_for(version: tuple[int, int]) -> str | None:
-    """An interpreter of a minor version on this machine, to compile bytecode with."""
-    if sys.version_info[:2] == version:
+def interpreter_for(minor: tuple[int, int], environ: Mapping[str, str]) -> str | None:
+    """A Python of a minor version that runs, found as `exact_interpreter` does; of those that are kept the newest.
+
+    What has the name may be a shim that pyenv or another manager left for a version which is not chosen here.
+    """
+    if sys.version_info[:2] == minor:
         return sys.executable
-    return shutil.which(f"python{version[0]}.{version[1]}")
+    name = ".".join(map(str, minor))
+    for path in (*_on_path(name, environ), *_kept(f"{name}.*", environ)):
+        if (version_of(path) or "").startswith(f"{name}."):
+            return str(path)
+    return None
 
 
 def exact_interpreter(version: str, environ: Mapping[str, str]) -> str | None:
@@ -97,15 +104,18 @@ def version_of(interpreter: str | Path) -> str | None:
 
 
 def _kept(version: str, environ: Mapping[str, str]) -> Iterator[Path]:
-    """Where uv and pyenv keep Pythons, by their versions."""
+    """Where uv and pyenv keep Pythons of a version, whose last part may be a star."""
     home = Path(environ.get("HOME") or "/nonexistent")
     data = Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share")
     name = _name(version)
     uv = Path(environ.get("UV_PYTHON_INSTALL_DIR") or data / "uv" / "python")
-    yield from sorted(uv.glob(f"cpython-{version}-*/bin/{name}"))
-    pyenv = Path(environ.get("PYENV_ROOT") or home / ".pyenv") / "versions" / version / "bin" / name
-    if pyenv.exists():
-        yield pyenv
+    yield from _newest_first(uv.glob(f"cpython-{version}-*/bin/{name}"))
+    pyenv = Path(environ.get("PYENV_ROOT") or home / ".pyenv") / "versions"
+    yield from _newest_first(pyenv.glob(f"{version}/bin/{name}"))
+
+
+def _newest_first(found: Iterable[Path]) -> list[Path]:
+    return sorted(found, key=lambda path: [int(digits) for digits in re.findall(r"\d+", path.parts[-3])], reverse=True)
 
 
 def _on_path(version: str, environ: Mapping[str, str]) -> Iterator[Path]:
@@ -117,4 +127,5 @@ def _on_path(version: str, environ: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _name(version: str) -> str:
-    return f"python{version.rpartition('.')[0]}"
+    """Of the command: a version's first two numbers."""
+    return f"python{'.'.join(version.split('.')[:2])}"

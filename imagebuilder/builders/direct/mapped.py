@@ -149,7 +149,7 @@ class MappedStack:
             return None
         layers: list[Layer] = []
         for codec in self._codecs():
-            digests = [file.sha256 for file in self._files.values()]
+            digests = [file.key for file in self._files.values()]
             found = self._cache.get_stack(stack_key(digests, self._target, budget=self._budget, codec=codec))
             if found is None:
                 return None
@@ -162,7 +162,7 @@ class MappedStack:
         return layers
 
     def _remember(self) -> None:
-        digests = [file.sha256 for file in self._files.values()]
+        digests = [file.key for file in self._files.values()]
         for codec in self._codecs():
             compiled = codec != CODEC
             layers = [slot.layer for slot in self._slots if slot.layer is not None and slot.compiled == compiled]
@@ -175,7 +175,7 @@ class MappedStack:
         def ask(name: str) -> None:
             self._check()
             file = self._files[name]
-            key = layer_key([file.sha256], self._target, codec=OUTLINE)
+            key = layer_key([file.key], self._target, codec=OUTLINE)
             content = self._map.document(OUTLINES, key, LARGEST, self.warnings.append)
             if content is None:
                 return
@@ -197,7 +197,7 @@ class MappedStack:
         groups = divide(self._outlines.values(), self._budget)
         for codec in self._codecs():
             for group in groups:
-                key = layer_key([self._files[name].sha256 for name in group], self._target, codec=codec)
+                key = layer_key([self._files[name].key for name in group], self._target, codec=codec)
                 what = ", ".join(f"{name} {self._outlines[name].version}" for name in group)
                 compiled = codec != CODEC
                 slot = _Slot(group, key, f"bytecode of {what}" if compiled else what, compiled)
@@ -275,7 +275,7 @@ class MappedStack:
         return self._installed[wheel.name]
 
     def _put_outline(self, name: str) -> None:
-        key = layer_key([self._files[name].sha256], self._target, codec=OUTLINE)
+        key = layer_key([self._files[name].key], self._target, codec=OUTLINE)
         self._map.put_document(OUTLINES, key, self._outlines[name].to_bytes())
 
     def _put_layer(self, slot: _Slot) -> None:

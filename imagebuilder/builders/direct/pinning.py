@@ -117,7 +117,7 @@ class Pinner:
         for version in wanted:
             if exact_interpreter(version, self._environ):
                 return version
-        interpreter = interpreter_for(target.minor)
+        interpreter = interpreter_for(target.minor, self._environ)
         found = version_of(interpreter) if interpreter else None
         if found is None:
             emit(Warning(request.name, no_bytecode(target.minor)))

@@ -31,6 +31,7 @@ from imagebuilder.packages import (
     WheelStore,
     choose,
     from_pins,
+    noted,
 )
 from imagebuilder.plan.ops import Exec, InstallPackages, Plan
 from imagebuilder.plan.secrets import secret_id
@@ -295,7 +296,7 @@ class Environments:
             emit(Progress(request.name, "fetch", "fetch wheels", count, total))
 
         def keep(file: LockedFile, path: Path) -> None:
-            wheels[file] = WheelFile(path, sha256=file.sha256)
+            wheels[file] = WheelFile(path, sha256=file.sha256, direct_url=file.direct_url)
             arrived(wheels[file])
 
         with Fetcher(WheelStore(WHEELS.at(self._cache_dir)), self._settings, Logins(resolution.logins)) as fetcher:
@@ -353,4 +354,5 @@ def missing_of(chosen: list[LockedFile | NeedsBuild], builds: Builds | None) -> 
 def _wheels(resolution: Resolution, chosen: list[LockedFile | NeedsBuild], builds: Builds | None) -> list[LockedFile]:
     missing = missing_of(chosen, builds)
     made = iter(builds([found.package for found in missing], resolution.logins) if missing and builds else ())
-    return [next(made) if isinstance(found, NeedsBuild) else found for found in chosen]
+    files = [next(made) if isinstance(found, NeedsBuild) else found for found in chosen]
+    return [noted(file, package) for file, package in zip(files, resolution.packages, strict=True)]

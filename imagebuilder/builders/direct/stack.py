@@ -39,7 +39,7 @@ class Stack:
         self.compiler = compiler
         self._check = check
         self._made = made
-        digests = [file.sha256 for file in files]
+        digests = [file.key for file in files]
         self._keys = [stack_key(digests, target, budget=budget)]
         if compiler is not None:
             self._keys.append(stack_key(digests, target, budget=budget, codec=compiler.codec))

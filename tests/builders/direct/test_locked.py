@@ -245,19 +245,19 @@ def test_the_form_of_assembled_images(
     bench: Bench, make_wheel: Any, code: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where these digests change, raise `FORM` in `imagebuilder/lock/pins.py`: locks of before are then stale."""
-    monkeypatch.setattr(interpreters, "interpreter_for", lambda _: None)
+    monkeypatch.setattr(interpreters, "interpreter_for", lambda *_: None)
     bench.base(DEBIAN, name="library/base", Env=ENV)
     image = (
         Image.from_base("base:1").with_wheels(make_wheel("demo"), make_wheel("other")).with_source_folder(code, "/code")
     )
     made = bench.build(image.with_user("somebody").with_entrypoint("demo"))
     own = [layer["digest"] for layer in made.manifest["layers"][1:]]
-    assert FORM == 1
+    assert FORM == 2
     assert [made.manifest["config"]["digest"], *own] == [
-        "sha256:fbe70587897656316b0407d59d91853b0e91d4e224c3f1ea4ca8739e21b0ccc7",
+        "sha256:90eb7a571615aa95ea818253260327c128f949e384c35dbcea468ca53b32d1a2",
         "sha256:cb4b4668d52c064e3459e6ea1f25a28a44ab59a4156ccec9372c1b18c5d4f1a2",
-        "sha256:ba448660db7e6a4c83da96e4449f3b6a587c09d6194fa0d81d1f03b93007ac39",
-        "sha256:b482697105049f2b0ac011f6d768ef8a3debd4b58c4ff655d8ced9679b911b28",
+        "sha256:dd9ad9661c968e5d50ecf62ab4e94d5d5b7ec456a54418c8f1d6391e475d6bca",
+        "sha256:075767b18f4319e5e175e07fa3e7b226e3e69d0a974ee0a2c3e9d3909d3561d8",
         "sha256:618b8ab97c16797216d88454a15ffcbdfdf38cba21db515c584bc298bc7b6ee8",
         "sha256:0c1a920d57edd12c4842c5fd669347c433e3d459699003bc1b8f9c3f48dd666a",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -47,18 +48,42 @@ def test_wheels_on_a_base(bench: Any, make_wheel: Any) -> None:
     assert {"opt/venv/bin/demo", "opt/venv/share/demo.txt", f"{SITE}/demo-1.0.dist-info/RECORD"} <= made.tree.keys()
     assert any(path.startswith(f"{SITE}/demo/__pycache__/") for path in made.tree)
     assert b"include-system-site-packages = true" in made.content["opt/venv/pyvenv.cfg"]
+    noted = made.content[f"{SITE}/demo-1.0.dist-info/direct_url.json"]
+    assert noted == b'{"url":"file:///run/imagebuilder/files/demo-1.0-py3-none-any.whl","archive_info":{}}'
     assert warnings(bench) == []
 
 
 def test_without_an_interpreter_there_is_no_bytecode(
     bench: Any, make_wheel: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(interpreters, "interpreter_for", lambda _: None)
+    monkeypatch.setattr(interpreters, "interpreter_for", lambda *_: None)
     made = bench.build(Image.from_base(bench.base(DEBIAN, Env=ENV)).with_wheels(make_wheel("demo")))
     assert not [path for path in made.tree if path.endswith(".pyc")]
     (message,) = warnings(bench)
     assert "no Python 3.11 is on this machine" in message
     assert "about a second" in message
+
+
+def test_shims_are_no_interpreters(
+    bench: Any, make_wheel: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A version manager leaves commands on the PATH that only say that their version is not chosen."""
+    shim = tmp_path / "shims" / "python3.11"
+    shim.parent.mkdir()
+    shim.write_text("#!/bin/sh\necho not chosen >&2\nexit 127\n")
+    shim.chmod(0o755)
+    real = sys.executable
+    monkeypatch.setattr(interpreters.sys, "version_info", (3, 99, 0))
+    monkeypatch.setenv("PATH", str(shim.parent))
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    image = Image.from_base(bench.base(DEBIAN, Env=ENV)).with_wheels(make_wheel("demo"))
+    assert not [path for path in bench.build(image).tree if path.endswith(".pyc")]
+    (message,) = warnings(bench)
+    assert "no Python 3.11 is on this machine" in message
+    kept = tmp_path / "nobody" / ".pyenv" / "versions" / "3.11.7" / "bin" / "python3.11"
+    kept.parent.mkdir(parents=True)
+    kept.symlink_to(real)
+    assert [path for path in bench.build(image).tree if path.endswith(".pyc")]
 
 
 def test_bytecode_that_is_not_wanted(bench: Any, make_wheel: Any) -> None:
