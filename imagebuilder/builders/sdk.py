@@ -72,7 +72,7 @@ class Sdks:
         """
         pins = _pins(wanted.version)
         own = _own_files(wanted.version)
-        interpreter = interpreter_for(wanted.python) if self.site.bytecode else None
+        interpreter = interpreter_for(wanted.python, self.environ) if self.site.bytecode else None
         compiled_by = version_of(interpreter) if interpreter else None  # None for one that does not run
         hasher = hashlib.sha256(repr((_FORM, wanted, pins, self.venv, compiled_by)).encode())
         for path, data in own.items():

@@ -26,8 +26,8 @@ _DROPPED: Final = ("RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER", "REQUESTED
 def install(wheel: WheelFile, target: InstallTarget) -> list[TarEntry]:
     """The files, and the folders that would be empty, with paths below `target.root`; no parents, in any order.
 
-    INSTALLER names us, and REQUESTED is always there, as uv does it: what a layer holds depends on its wheels, and where
-    those came from, alone.
+    INSTALLER names us, and REQUESTED is always there, as uv does it: what a layer holds depends on its wheels and
+    where they came from alone.
 
     Raises:
         SourceError: the wheel would write outside the environment, over its interpreter, or one path twice.
@@ -68,7 +68,8 @@ class _Installation:
             self.written(f"{site}/{wheel.dist_info}/direct_url.json", wheel.direct_url.encode())
         own = f"{wheel.dist_info}/RECORD"
         rows = [*self.rows.values(), record.Row(own, "", b"", None)]
-        self.add(TarEntry.file(self.path(f"{site}/{own}"), record.render(rows)))
+        marked = bool(wheel.files[own].mode & 0o111)  # some builds mark it, and uv keeps that
+        self.add(TarEntry.file(self.path(f"{site}/{own}"), record.render(rows), executable=marked))
         return [*self.found.values(), *self.empty_folders()]
 
     def place(self, name: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from imagebuilder.layers.target import InstallTarget
 
-LAYOUT_VERSION: Final = 1  # raise it with every change to the bytes of a layer
+LAYOUT_VERSION: Final = 2  # raise it with every change to the bytes of a layer
 CODEC: Final = "splice-1"
 _LARGEST: Final = 1 << 20
 

@@ -48,7 +48,7 @@ def test_everything_an_installer_makes(make_wheel: MakeWheel, store: Path) -> No
             "demo-1.0.data/data/bin/data": b"#!python\n",
             f"{INFO}/entry_points.txt": b"[console_scripts]\nDemo = demo.cli:App.run [x]\n[gui_scripts]\nwin=demo:x\n",
         },
-        modes={"demo/run.sh": 0o100755},
+        modes={"demo/run.sh": 0o100755, f"{INFO}/RECORD": 0o100755},
         folders=("demo/", "demo/empty/"),
         extra={f"{INFO}/RECORD.jws": b"{}"},
     )
@@ -56,6 +56,7 @@ def test_everything_an_installer_makes(make_wheel: MakeWheel, store: Path) -> No
     modes = {path: entry.mode for path, (entry, _) in found.items() if entry.isfile()}
     assert {path for path, mode in modes.items() if mode == 0o755} == {
         f"{SITE}/demo/run.sh",
+        f"{SITE}/{INFO}/RECORD",
         *(f"opt/venv/bin/{name}" for name in ("tool", "gui", "shell", "Demo", "win")),
     }
     assert found["opt/venv/bin/tool"][1] == b"#!/opt/venv/bin/python -E\nprint(1)\n"

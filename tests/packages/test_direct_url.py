@@ -25,8 +25,10 @@ ASKED = {"subdirectory": "sub", "origin": "git+https://example.com/demo@c0ffee",
         (
             "archive",
             {"sdist": LockedFile("demo-1.0.tar.gz", SHA, place="local-1/my demo-1.0.tar.gz"), "subdirectory": "sub"},
-            '{"url":"file:///run/imagebuilder/files/local-1/my%20demo-1.0.tar.gz","archive_info":{},'
-            '"subdirectory":"sub"}',
+            (
+                '{"url":"file:///run/imagebuilder/files/local-1/my%20demo-1.0.tar.gz","archive_info":{},'
+                '"subdirectory":"sub"}'
+            ),
         ),
         ("directory", {"place": "libs/demo"}, '{"url":"file:///run/imagebuilder/files/libs/demo","dir_info":{}}'),
         ("directory", {"place": ""}, '{"url":"file:///run/imagebuilder/files","dir_info":{}}'),
@@ -38,8 +40,10 @@ ASKED = {"subdirectory": "sub", "origin": "git+https://example.com/demo@c0ffee",
         (
             "vcs",
             ASKED,
-            '{"url":"https://example.com/demo","vcs_info":{"vcs":"git","commit_id":"c0ffee",'
-            '"requested_revision":"main"},"subdirectory":"sub"}',
+            (
+                '{"url":"https://example.com/demo","vcs_info":{"vcs":"git","commit_id":"c0ffee",'
+                '"requested_revision":"main"},"subdirectory":"sub"}'
+            ),
         ),
     ],
 )
