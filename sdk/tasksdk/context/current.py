@@ -6,7 +6,7 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from tasksdk.context.checkpoint import Checkpoint
     from tasksdk.context.report import Report
@@ -53,6 +53,7 @@ class TaskContext:
 
     __slots__ = (
         "_report",
+        "_version",
         "action",
         "checkpoint",
         "code_bundle",
@@ -65,14 +66,13 @@ class TaskContext:
         "raw_data",
         "run_base_dir",
         "task_name",
-        "version",
     )
 
     def __init__(
         self,
         *,
         action: ActionID,
-        version: str = "",
+        version: str | Callable[[], str] = "",
         raw_data: str = "",
         input_path: str | None = None,
         output_path: str | None = None,
@@ -87,19 +87,26 @@ class TaskContext:
         data: dict[str, Any] | None = None,
     ) -> None:
         self.action = action
-        self.version = version
+        self._version = version
         self.raw_data = raw_data or run_base_dir
         self.input_path = input_path
         self.output_path = output_path
         self.run_base_dir = run_base_dir
         self.checkpoint = checkpoint
         self.code_bundle = code_bundle
-        self.compiled_image_cache = compiled_image_cache or {}
+        self.compiled_image_cache = {} if compiled_image_cache is None else compiled_image_cache
         self.mode: Mode = mode
         self.task_name = task_name
         self.group_data = group_data
         self._report = report
         self.data: dict[str, Any] = {} if data is None else data
+
+    @property
+    def version(self) -> str:
+        """That of the run or of the deployed task; else a digest of the task's code, computed when it is asked for."""
+        if not isinstance(self._version, str):
+            self._version = self._version()
+        return self._version
 
     @property
     def raw_data_path(self) -> RawData:
@@ -134,6 +141,8 @@ class TaskContext:
 
     def replace(self, **changes: Any) -> TaskContext:
         """The same context with some fields changed."""
+        if "version" in changes:
+            changes["_version"] = changes.pop("version")
         new = object.__new__(TaskContext)
         for name in TaskContext.__slots__:
             object.__setattr__(new, name, changes.pop(name) if name in changes else getattr(self, name))

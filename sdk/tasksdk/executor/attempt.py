@@ -7,19 +7,18 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from tasksdk.context.checkpoint import Checkpoint
-from tasksdk.context.current import ActionID, Context, ContextData, TaskContext
+from tasksdk.context.current import Context, ContextData, TaskContext
 from tasksdk.errors import IgnoreOutputs
 from tasksdk.executor import documents, place
 from tasksdk.executor.failure import Failure, failure_of
 from tasksdk.task.dispatch import dispatch, drive
+from tasksdk.task.told import BASE, told_context, told_task
 from tasksdk.wire import WireError, read_map, write_map
 
 if TYPE_CHECKING:
     from tasksdk.executor.arguments import Arguments
     from tasksdk.literals import Literals
     from tasksdk.task.base import Task
-
-RUN, ACTION, ATTEMPT, MODE, VERSION = (f"TASKSDK_{name}" for name in ("RUN", "ACTION", "ATTEMPT", "MODE", "VERSION"))
 
 
 def run_attempt(arguments: Arguments) -> Failure | None:
@@ -56,7 +55,7 @@ def _outputs(arguments: Arguments) -> Literals | None:
         from tasksdk.code_bundle import CodeBundle
 
         CodeBundle(arguments.code_bundle).install(arguments.code_destination)
-    task = load(arguments.resolver, arguments.loader_args)
+    task = told_task(load(arguments.resolver, arguments.loader_args), os.environ)
     context = _context(arguments, task)
     inner = Context(ContextData(context, _Later(context)))
     try:
@@ -92,21 +91,26 @@ def _read_inputs(uri: str) -> Literals:
 
 
 def _context(arguments: Arguments, task: Task) -> TaskContext:
-    variables = os.environ
-    mode: Any = variables.get(MODE, "remote")
     checkpoint = arguments.checkpoint or place.join(arguments.outputs, "checkpoint")
     return TaskContext(
-        action=ActionID(variables.get(ACTION, "a0"), variables.get(RUN, ""), int(variables.get(ATTEMPT, "1"))),
-        version=variables.get(VERSION, ""),
+        **told_context(os.environ),
         raw_data=arguments.raw_data,
         input_path=arguments.inputs,
         output_path=arguments.outputs,
-        run_base_dir=os.path.dirname(arguments.outputs.rstrip("/")),  # noqa: PTH120 - it may be a URL
+        # Without a client that says it: the folder of the outputs' folder; it may be a URL.
+        run_base_dir=os.environ.get(BASE) or os.path.dirname(arguments.outputs.rstrip("/")),  # noqa: PTH120
         checkpoint=Checkpoint(checkpoint, arguments.previous_checkpoint),
-        code_bundle=arguments.code_bundle,
-        mode=mode,
+        code_bundle=_bundle(arguments.code_bundle),
         task_name=task.name,
     )
+
+
+def _bundle(uri: str | None) -> Any:
+    if uri is None:
+        return None
+    from tasksdk.code_bundle import CodeBundle
+
+    return CodeBundle(uri)
 
 
 class _Later:

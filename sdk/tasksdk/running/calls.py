@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tasksdk.context.checkpoint import Checkpoint
@@ -12,6 +13,7 @@ from tasksdk.literals import Literals, check_size, to_literal, to_literal_aio, t
 from tasksdk.running.kept import CacheKeys
 from tasksdk.running.names import ActionNames
 from tasksdk.store.rows import ActionRow
+from tasksdk.task.code_version import version_of
 from tasksdk.wire import read_map, write_map
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ async def value_of(
 ) -> Any:
     """Outputs as a caller of the task gets them; None where they were ignored."""
     if outputs is None:
-        return None
+        return interface.join_outputs(dict.fromkeys(interface.outputs))
     named = {}
     for name, kind in interface.outputs.items():
         where = f"{task.name}: output {name}"
@@ -206,7 +208,7 @@ def context_of(state: RunState, task: Task, row: ActionRow, caller: TaskContext 
     previous = f"{folder}/checkpoint-{row.attempts - 1}" if row.attempts > 1 else None
     return TaskContext(
         action=ActionID(row.name, state.name, row.attempts),
-        version=state.version,
+        version=state.version or partial(version_of, task),
         raw_data=f"{folder}/data",
         input_path=f"{folder}/inputs.pb",
         output_path=f"{folder}/{row.attempts}",

@@ -12,9 +12,11 @@ from tasksdk.errors import OutOfMemoryError, TaskAbortedError, TaskDefinitionErr
 from tasksdk.running.errors_document import task_error
 from tasksdk.running.names import attempt_name
 from tasksdk.running.secret_values import secret_values
+from tasksdk.script import script_name
 from tasksdk.task.container import ContainerTask
 from tasksdk.task.serialization import EXECUTOR, SerializationContext
 from tasksdk.task.template_resolver import TEMPLATE_PATH
+from tasksdk.task.told import variables_of
 from tasksdk.types import storage
 from tasksdk.wire import read_map, write_map
 
@@ -42,6 +44,16 @@ class EngineBody:
         self._images = images
         self._root = root
         self.aborting: str | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """Where the attempts run."""
+        return self._engine
+
+    def after_fork(self, engine: Engine) -> None:
+        """Go on in a child of the process, with an engine of its own."""
+        self._engine = engine
+        self._images.after_fork()
 
     async def run(self, task: Task, context: TaskContext, literals: Literals) -> Literals | None:
         """Run one attempt on the engine."""
@@ -76,31 +88,23 @@ class EngineBody:
         assert context.input_path is not None
         assert context.output_path is not None
         state, action = self._state, context.action
-        variables = {
-            **task.env_vars,
-            "TASKSDK_RUN": state.name,
-            "TASKSDK_ACTION": action.name,
-            "TASKSDK_ATTEMPT": str(action.attempt),
-            "TASKSDK_MODE": state.mode,
-            "TASKSDK_VERSION": state.version,
-        }
         executor: tuple[str, ...] = (EXECUTOR,)
-        image, bundle = None, None
+        image, bundle, paths = None, None, {}
         if isinstance(task, ContainerTask) and not self._engine.runs_images:
             text = f"task {task.name} is a container, and engine {self._engine.name} runs none"
             raise TaskDefinitionError(text, hint='write engine="docker"')
         if isinstance(task, ContainerTask):
-            image = await asyncio.to_thread(self._images.reference, task.image)
+            image = await self._reference(task)
         elif self._engine.runs_images:
-            image = await asyncio.to_thread(self._images.reference, task.image)
+            image = await self._reference(task)
             bundle = await asyncio.to_thread(self._images.bundle, self._root, f"{state.folder}/code")
         else:
             from tasksdk.engines.process import python_variables
 
             executor = (sys.executable, "-m", "tasksdk.executor")
-            variables = {**python_variables(), **variables}
+            paths = python_variables()
         sctx = SerializationContext(
-            version=state.version,
+            version=await asyncio.to_thread(lambda: context.version),
             images=state.images,
             code_bundle=bundle,
             root_dir=self._root,
@@ -127,7 +131,7 @@ class EngineBody:
             task=task.name,
             argv=tuple(argv),
             image=image,
-            env=variables,
+            env={**paths, **task.env_vars, **variables_of(task, context, script_name(self._root))},
             secrets=secret_values(task.secrets, f"task {task.name}"),
             resources=task.resources,
             max_runtime=task.timeout.runtime_seconds,
@@ -140,6 +144,13 @@ class EngineBody:
             labels=_labels(task),
             template=template.SerializeToString(deterministic=True),
         )
+
+    async def _reference(self, task: Task) -> str:
+        """The reference of the task's image, which every later attempt of the run is told."""
+        identifier, reference = await asyncio.to_thread(self._images.named, task.image)
+        if identifier is not None:
+            self._state.images[identifier] = reference
+        return reference
 
     async def _end(self, name: str) -> Exit:
         async for event in self._engine.watch(name):

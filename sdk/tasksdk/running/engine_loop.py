@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from tasksdk.engines.registry import open_engine
-from tasksdk.errors import TaskAbortedError
+from tasksdk.errors import TaskAbortedError, UserInputError
 from tasksdk.running.configuration import configuration
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tasksdk.engines.port import Engine
 
 _CLOSING = 30.0
+_GIVEN = "given "
 
 
 class Work:
@@ -58,7 +59,7 @@ class EngineLoop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._engines: dict[str, Engine] = {}
+        self.engines: dict[str, Engine] = {}
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tasksdk-engines", daemon=True)
         self._thread.start()
@@ -72,28 +73,48 @@ class EngineLoop:
         """The engine of that name, or the configured one."""
         if asked is not None and not isinstance(asked, str):
             with self._lock:
-                self._engines.setdefault(f"given {id(asked)}", asked)
+                self.engines.setdefault(f"{_GIVEN}{id(asked)}", asked)
             return asked
         settings = configuration()
         name = asked or settings.engine
         with self._lock:
-            if name not in self._engines:
-                self._engines[name] = open_engine(name, settings.engines.get(name, {}))
-                if not self._engines[name].runs_images:
+            if name not in self.engines:
+                self.engines[name] = open_engine(name, settings.engines.get(name, {}))
+                if not self.engines[name].runs_images:
                     text = f"tasksdk: engine {name!r} runs tasks as processes here; their images are not used\n"
                     sys.stderr.write(text)
-            return self._engines[name]
+            return self.engines[name]
 
     def close(self) -> None:
         """End what runs and close the engines."""
         with self._lock:
-            engines, self._engines = list(self._engines.values()), {}
+            engines, self.engines = list(self.engines.values()), {}
         for engine in engines:
             self.submit(engine.close()).future.result(_CLOSING)
 
 
 _made: list[EngineLoop] = []
 _making = threading.Lock()
+
+
+def reopened(engine: Engine) -> tuple[EngineLoop, Engine]:
+    """A loop and an engine of its own for a child of this process, where neither goes on.
+
+    Raises:
+        UserInputError: the engine was made by the user, and is known by no name.
+    """
+    outer = _made.pop()
+    name = next(known for known, opened in outer.engines.items() if opened is engine)
+    if name.startswith(_GIVEN):
+        raise UserInputError(
+            f"engine {engine.name} was given as an object, which a task with a timeout cannot use",
+            hint=f'write engine="{engine.name}", or leave the timeout away',
+        )
+    loop = EngineLoop()
+    # The lock around making one may be held by a thread that is not here.
+    _made.append(loop)
+    loop.engines[name] = open_engine(name, configuration().engines.get(name, {}))
+    return loop, loop.engines[name]
 
 
 def engine_loop() -> EngineLoop:

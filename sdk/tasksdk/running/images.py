@@ -36,6 +36,15 @@ class Images:
                 self._references[meant] = str(_builder()(meant))
             return self._references[meant]
 
+    def named(self, image: Any) -> tuple[str | None, str]:
+        """The identifier, where it is an image of a spec, and the reference."""
+        reference, meant = self.reference(image), image_of(image)
+        return (None if isinstance(meant, str) else meant.identifier), reference
+
+    def after_fork(self) -> None:
+        """Go on in a child of the process, where nobody else prepares anything."""
+        self._lock = threading.Lock()
+
     def bundle(self, root: str, folder: str) -> CodeBundle:
         """The user's loaded code, in the run's folder."""
         from tasksdk.code_bundle import CodeBundle

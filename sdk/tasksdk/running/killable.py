@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tasksdk.errors import IgnoreOutputs, TaskError, TaskTimeoutError
@@ -62,17 +63,19 @@ def run_killable(bound: float, task: Task, inner: Context, literals: Literals) -
 
 def _in_child(writing: int, task: Task, inner: Context, literals: Literals) -> None:
     os.setsid()
+    controller: Any = inner.data.controller
     try:
-        controller: Any = inner.data.controller
         controller.after_fork()
         with inner:
             answer: tuple[str, Any] = ("outputs", drive(dispatch(task, inner, literals)))
-        controller.flush()
     except IgnoreOutputs:
         answer = ("ignored", None)
     except BaseException as error:  # noqa: BLE001 - everything is told to the parent
         answer = _told(error)
     try:
+        with suppress(Exception):
+            # What this wrote into the record counts less than the answer.
+            controller.flush()
         sys.stdout.flush()
         sys.stderr.flush()
         with os.fdopen(writing, "wb") as pipe:

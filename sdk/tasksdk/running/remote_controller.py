@@ -9,6 +9,9 @@ from tasksdk.running.calls import RunState, perform
 from tasksdk.running.local_controller import LocalController
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tasksdk.engines.port import Engine
     from tasksdk.running.engine_body import EngineBody
     from tasksdk.running.engine_loop import EngineLoop, Work
     from tasksdk.task.base import Task
@@ -22,9 +25,15 @@ class RemoteController:
         self.body = body
         self._loop = loop
         self._calls: set[Work] = set()
+        self._reopen: Callable[[Engine], tuple[EngineLoop, Engine]] | None = None
 
     def start(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Work:
         """Start a call."""
+        if self._reopen is not None:
+            # Only now: most of what runs in a child of this process calls no other task.
+            self._loop, engine = self._reopen(self.body.engine)
+            self.body.after_fork(engine)
+            self._reopen = None
         work = self._loop.submit(perform(self.state, self.body, task, args, kwargs))
         self._calls.add(work)
         work.future.add_done_callback(lambda _: self._calls.discard(work))
@@ -62,7 +71,15 @@ class RemoteController:
         return LocalController(self.state, self).call(task, args, kwargs)
 
     def after_fork(self) -> None:
-        """A child of this process has no engines of its own."""
+        """Use a loop, an engine and a database of this process's own."""
+        from tasksdk.running.engine_loop import reopened
+
+        LocalController(self.state).after_fork()
+        self._calls = set()
+        self._reopen = reopened
 
     def flush(self) -> None:
-        """Nothing is gathered here."""
+        """Let the engine go, and write what the record gathered."""
+        if self._reopen is None:
+            self._loop.close()
+        LocalController(self.state).flush()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasksdk.running.action import Action
 from tasksdk.running.names import ROOT
 from tasksdk.running.outputs import Outputs, Waiting
+from tasksdk.store.rows import ActionRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,8 +71,10 @@ class Run:
 
     @property
     def action(self) -> Action:
-        """Its first step."""
-        return next(action for action in self.actions if action.name == ROOT)
+        """Its first step; queued where it has not begun yet."""
+        first = [action for action in self.actions if action.name == ROOT]
+        waiting = ActionRow(self.name, ROOT, None, self.task_name, phase="queued", started=time.time())
+        return first[0] if first else Action(waiting, self._state.folder)
 
     @property
     def phase(self) -> str:

@@ -152,6 +152,7 @@ def _settle(done: Future[Any], ended: Future[Any], state: RunState, task: Task) 
 def _end(state: RunState, task: Task) -> None:
     store = state.database
     assert store is not None
+    store.end_actions(state.name)
     first = next((row for row in store.actions(state.name) if row.parent is None), None)
     row = store.run(state.name)
     phase = "failed" if first is None else first.phase

@@ -26,6 +26,7 @@ create table if not exists templates (
 """
 _PUT_ACTION = "insert or replace into actions values (?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _PUT_RUN = "insert or replace into runs values (?,?,?,?,?,?)"
+_END_ACTIONS = "update actions set phase = 'aborted', ended = ? where run = ? and phase = 'running'"
 _WAIT = 30.0
 _GATHER = 0.02
 
@@ -56,6 +57,12 @@ class Database:
         with self._lock:
             self._flush()
             self._connection.execute(_PUT_RUN, (run.name, run.task, run.mode, run.phase, run.started, run.ended))
+
+    def end_actions(self, run: str) -> None:
+        """Whatever of a run is still said to run was killed before it could say otherwise."""
+        with self._lock:
+            self._flush()
+            self._connection.execute(_END_ACTIONS, (time.time(), run))
 
     def put_action(self, action: ActionRow) -> None:
         """Write an action's row soon."""

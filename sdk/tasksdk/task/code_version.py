@@ -55,6 +55,20 @@ def cache_version(task: Task, cache: Cache) -> str:
     return _digest(cache.salt, *(policy.get_version(cache.salt, params) for policy in policies))
 
 
+def version_of(task: Task) -> str:
+    """What tells one state of a task from another: the version it was deployed under, else a digest of its code."""
+    deployed = getattr(task, "version", None)
+    if deployed:
+        return str(deployed)
+    known: str | None = task.__dict__.get("_code_version")
+    if known is None:
+        from tasksdk.values.cache import VersionParameters
+
+        parameters = VersionParameters(getattr(task, "func", None), None, task.name)
+        known = task.__dict__["_code_version"] = ReachedCodePolicy().get_version("", parameters)
+    return known
+
+
 def source_of(function: Callable[..., Any]) -> str:
     """The source of a function; of one without any (typed into a prompt), its code."""
     import inspect

@@ -95,21 +95,14 @@ def _importable(module_name: str, root_dir: str | None) -> str:
     """The name under which a module is imported; for a script, from where it lies below the root."""
     if module_name != "__main__":
         return module_name
-    main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    if spec is not None:
-        return str(spec.name)
-    file = getattr(main, "__file__", None)
-    if file is None:
+    from tasksdk.script import script_name
+
+    name = script_name(root_dir)
+    if name is None:
         raise TaskDefinitionError(
             "a task of an interactive session cannot be found by another process", hint="put it in a file"
         )
-    from pathlib import Path
-
-    path = Path(file).resolve()
-    root = Path(root_dir).resolve() if root_dir is not None else path.parent
-    relative = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
-    return ".".join(relative.with_suffix("").parts)
+    return name
 
 
 default_task_resolver = DefaultTaskResolver()

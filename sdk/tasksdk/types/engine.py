@@ -184,7 +184,10 @@ def _request(
     rest = [name for name in wanted if name not in found]
     context = named.get("ctx", named.get("context"))
     positional = list(arguments)
-    if len(positional) == len(rest) + 1 and "ctx" not in named and "context" not in named:
+    given = "ctx" in named or "context" in named
+    # (context, value, type) and (value, type, literal type) are as long as each other.
+    leads = rest[-1:] == ["literal_type"] and len(positional) == len(rest) and not _ends_typed(positional)
+    if not given and (leads or len(positional) == len(rest) + 1):
         context = positional.pop(0)
     if len(positional) == len(rest) - 1 and rest[-1:] == ["literal_type"]:
         positional.append(None)
@@ -194,9 +197,21 @@ def _request(
     return [context, *({**found, **dict(zip(rest, positional, strict=True))}[name] for name in wanted)]
 
 
+def _ends_typed(positional: list[Any]) -> bool:
+    """Whether the last argument is a literal type, or stands for none."""
+    last = positional[-1]
+    if last is None:
+        first = positional[0]
+        holds = hasattr(getattr(first, "data", None), "task_context")
+        return not (holds or isinstance(first, RawData) or hasattr(first, "raw_data_path"))
+    return hasattr(last, "DESCRIPTOR") and not isinstance(last, type)
+
+
 def _raw_data(context: object) -> RawData:
     if isinstance(context, RawData):
         return context
+    # A `Context` holds the running task's.
+    context = getattr(getattr(context, "data", None), "task_context", context)
     if isinstance(context, (str, os.PathLike)):
         return RawData(context)
     below = getattr(context, "raw_data_path", None) or getattr(context, "path", None)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from flyteidl2.core.literals_pb2 import Blob, BlobMetadata, Literal, Scalar
 from flyteidl2.core.types_pb2 import BlobType, LiteralType, TypeStructure
 
 from tasksdk.errors import ConversionError
+from tasksdk.script import module_here
 from tasksdk.types.converter import Converter, Plain, is_packed
 from tasksdk.types.hints import is_untyped, show
 from tasksdk.types.mismatch import mismatch, shown
@@ -77,6 +79,14 @@ class PickleConverter(Converter):
         return 3 if is_untyped(self.hint) else super().rank(value)
 
 
+class _Unpickler(pickle.Unpickler):
+    """Finds the classes of a script that was `__main__` where the pickle was written, or is it here."""
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        """The object of that name, in whatever module stands for the script here."""
+        return super().find_class(module_here(module_name, global_name), global_name)
+
+
 def stored_pickle(value: object, raw: RawData) -> Literal:
     """A blob that holds the pickle of a value."""
     data = pickled(value)
@@ -108,7 +118,7 @@ def unpickled(data: bytes) -> Any:
         ConversionError: the bytes are none, or need a class that this process cannot import.
     """
     try:
-        return pickle.loads(data)  # noqa: S301 - the data is the output of a task of the same user
+        return _Unpickler(BytesIO(data)).load()  # the data is the output of a task of the same user
     except Exception as error:
         raise ConversionError(
             f"the pickle cannot be read: {type(error).__name__}: {error}",

@@ -14,7 +14,15 @@ import pytest
 from tasksdk import with_runcontext
 from tasksdk.engines.attempt import Exit, ExitReason
 from tasksdk.engines.fixed import FixedEngine, Outcome
-from tasksdk.errors import OutOfMemoryError, TaskAbortedError, TaskError, TaskInputError, TaskTimeoutError
+from tasksdk.errors import (
+    OutOfMemoryError,
+    TaskAbortedError,
+    TaskError,
+    TaskInputError,
+    TaskTimeoutError,
+    UserInputError,
+)
+from tasksdk.store.database import database
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -22,7 +30,7 @@ if TYPE_CHECKING:
 MODULE = """
 import asyncio, os, time
 from pathlib import Path
-from tasksdk import Cache, Secret, TaskEnvironment, ctx, group
+from tasksdk import Cache, IgnoreOutputs, Secret, TaskEnvironment, ctx, group
 
 env = TaskEnvironment("far", env_vars={"COLOUR": "red"})
 
@@ -80,6 +88,59 @@ def kept(folder: str) -> int:
 @env.task
 def dies() -> None:
     os._exit(3)
+
+@env.task(timeout=60)
+def bounded_parent(n: int) -> int:
+    return sum(double(x) for x in range(n))
+
+@env.task(timeout=2)
+def late_parent(folder: str) -> None:
+    waits(folder)
+
+@env.task
+def reports(size: int) -> str:
+    ctx().report.log("<p>page</p>")
+    return "x" * size
+
+@env.task
+def ignored() -> tuple[int, str]:
+    raise IgnoreOutputs
+
+@env.task
+def told() -> dict[str, str]:
+    context = ctx()
+    return {
+        "version": context.version,
+        "base": context.run_base_dir,
+        "inputs": context.input_path,
+        "group": context.group_data.name if context.group_data else "",
+        "raw": context.raw_data_path.path,
+    }
+
+@env.task
+def grouped() -> dict[str, str]:
+    with group("several"):
+        return told()
+"""
+
+SCRIPT = """
+import sys
+from tasksdk import TaskEnvironment, with_runcontext
+
+env = TaskEnvironment("script")
+
+class Box:
+    def __init__(self, held):
+        self.held = held
+
+@env.task
+def opened(box: Box, other) -> Box:
+    assert type(other) is Box
+    return Box(box.held + other.held)
+
+if __name__ == "__main__":
+    box = with_runcontext(mode="remote").run(opened, Box(1), other=Box(2)).outputs()[0]
+    print(type(box) is Box, box.held)
 """
 
 
@@ -244,3 +305,70 @@ def test_an_attempt_says_everything_the_task_says(far: ModuleType) -> None:
     assert (spec.resources.cpu, spec.max_runtime, spec.max_queued, spec.queue) == (2, 60.0, 5.0, "fast")
     assert (spec.interruptible, spec.pod_template, spec.env["COLOUR"]) == (True, "big", "red")
     assert spec.argv[-4:] == ("task-module", "far_module", "task-name", "double")
+
+
+def test_a_bounded_parent_has_remote_children(far: ModuleType, tmp_path: Path) -> None:
+    finished = with_runcontext(mode="hybrid").run(far.bounded_parent, 3)
+    assert finished.outputs()[0] == 6
+    assert [(action.task_name, action.phase) for action in finished.actions] == [
+        ("far.bounded_parent", "succeeded"),
+        *[("far.double", "succeeded")] * 3,
+    ]
+    late = with_runcontext(mode="hybrid", name="late")
+    with pytest.raises(TaskTimeoutError, match="longer than 2 s"):
+        late.run(far.late_parent, folder=str(tmp_path))
+    assert [row.phase for row in database().actions("late")] == ["timed_out", "aborted"]
+    while Path("/proc", _wait_for(tmp_path / "started")).exists():
+        os.sched_yield()
+
+
+def test_an_engine_of_ones_own_is_not_taken_into_a_bounded_parent(far: ModuleType) -> None:
+    with pytest.raises(UserInputError, match="given as an object"):
+        with_runcontext(mode="hybrid", engine=FixedEngine()).run(far.bounded_parent, 3)
+
+
+def test_overrides_reach_the_attempt(far: ModuleType) -> None:
+    plain = _remote().run(far.reports, 20)
+    assert (plain.wait(), plain.action.report)[1] is None
+    page = _remote().run(far.reports.override(report=True), 20)
+    page.wait()
+    assert "<p>page</p>" in page.action.report.read_text()  # type: ignore[union-attr] # it is there
+    with pytest.raises(TaskError, match=r"its outputs have .* may have 30"):
+        _remote().run(far.reports.override(max_inline_io_bytes=30), 40).outputs()
+
+
+def test_the_context_is_filled(far: ModuleType) -> None:
+    for mode in ("local", "remote", "hybrid"):
+        runner = with_runcontext(mode=mode, name=f"told-{mode}")  # type: ignore[arg-type] # a mode
+        told = runner.run(far.grouped if mode == "hybrid" else far.told).outputs()[0]
+        folder = Path(told["base"])
+        assert folder.name == f"told-{mode}"
+        assert told["group"] == ("several" if mode == "hybrid" else "")
+        assert len(told["version"]) == 32
+        assert all(Path(told[name]).is_relative_to(folder) for name in ("inputs", "raw"))
+    assert with_runcontext(mode="remote", version="v7").run(far.told).outputs()[0]["version"] == "v7"
+
+
+def test_ignored_outputs_are_none(far: ModuleType) -> None:
+    for mode in ("local", "remote"):
+        finished = with_runcontext(mode=mode).run(far.ignored)  # type: ignore[arg-type] # a mode
+        assert tuple(finished.outputs()) == (None, None)
+
+
+def test_a_run_has_its_first_action_from_the_start(far: ModuleType) -> None:
+    started = _remote().run(far.double, x=1)
+    assert started.action.phase in {"queued", "running", "succeeded"}
+    assert started.outputs()[0] == 2
+
+
+@pytest.mark.parametrize("as_module", [False, True])
+def test_classes_of_the_script_travel(tmp_path: Path, *, as_module: bool) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "script.py").write_text(SCRIPT)
+    (tmp_path / "pyproject.toml").write_text("[tool.tasksdk]\n")
+    command = ["-m", "sub.script"] if as_module else ["sub/script.py"]
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    ran = subprocess.run(
+        [sys.executable, *command], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+    assert ran.stdout == "True 3\n", ran.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -238,6 +239,7 @@ def test_a_hostile_listing_writes_nothing_outside(tmp_path: Path, monkeypatch: p
     assert not list(tmp_path.rglob("evil.txt"))
 
 
-def test_a_driver_that_is_not_installed_is_named() -> None:
+def test_a_driver_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'tasksdk\[s3\]'"):
         File("s3://bucket/key").exists()

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import InitVar, dataclass
+from pathlib import Path
 from typing import Any, Literal, Union
 
 import pytest
 from flyteidl2.core.literals_pb2 import Literal as LiteralMessage
 from flyteidl2.core.literals_pb2 import LiteralMap, Primitive, Scalar
 from flyteidl2.core.types_pb2 import LiteralType, SimpleType
+from tasksdk import ActionID, Context, ContextData, TaskContext
 from tasksdk.errors import ConversionError, TaskDefinitionError, TaskInputError
-from tasksdk.types import TypeEngine
+from tasksdk.types import RawData, TypeEngine
 
 from .samples import Box, Colour, Everything, Node, Options, Pair, Point
+
+
+class Unknown: ...
 
 
 @dataclass
@@ -259,3 +264,22 @@ def test_a_class_is_made_of_a_schema() -> None:
     ]
     with pytest.raises(ConversionError, match="no Python type stands for no type"):
         TypeEngine.guess_python_type(LiteralType())
+
+
+class Carrier:
+    def __init__(self, folder: Path) -> None:
+        self.raw_data_path = RawData(folder)
+
+
+def test_three_arguments_are_told_apart(tmp_path: Path) -> None:
+    kind = TypeEngine.to_literal_type(bytes)
+    expected = TypeEngine.to_literal(b"x", bytes)
+    inside = Context(ContextData(TaskContext(action=ActionID("a", "r"), raw_data=str(tmp_path))))
+    for carrier in (RawData(tmp_path), Carrier(tmp_path), inside, inside.data.task_context, str(tmp_path)):
+        assert TypeEngine.to_literal(carrier, b"x", bytes) == expected
+        assert TypeEngine.to_literal(carrier, b"x", bytes, kind) == expected
+        assert TypeEngine.to_literal(carrier, None, type(None)) == TypeEngine.to_literal(None, None, None)
+        assert TypeEngine.to_python_value(carrier, expected, bytes) == b"x"
+    assert TypeEngine.to_literal(b"x", bytes, kind) == TypeEngine.to_literal(b"x", bytes, None) == expected
+    path = TypeEngine.to_literal(inside, Unknown(), Unknown).scalar.blob.uri
+    assert Path(path).is_relative_to(tmp_path)
