@@ -102,6 +102,20 @@ class Mount(Value):
     read_only: bool = False
 
 
+class Staging(Value):
+    """How the files of a container without the SDK come and go where it shares no folder with the client.
+
+    `image` holds the SDK. Its command `bring` runs before the container and `take` after it; both see the folders
+    `inputs` and `outputs` where the container sees them.
+    """
+
+    image: str
+    bring: tuple[str, ...]
+    take: tuple[str, ...]
+    inputs: str
+    outputs: str
+
+
 class AttemptSpec(Value):
     """Everything an engine needs to run one attempt.
 
@@ -109,7 +123,8 @@ class AttemptSpec(Value):
     reference; None where the engine runs no images. `argv` is the whole command: the executor's, or a container
     task's own; empty means that of the image. `folders` must be there, writable, under the same path, wherever the
     attempt runs: inputs, outputs, raw data and code lie in them. `mounts` are folders that lie elsewhere in the
-    container. Times are seconds. `template` is a serialized `flyteidl2.core.tasks_pb2.TaskTemplate`.
+    container. `staging` is given only to engines that have a `helper_image`. Times are seconds. `template` is a
+    serialized `flyteidl2.core.tasks_pb2.TaskTemplate`.
     """
 
     name: str
@@ -127,6 +142,7 @@ class AttemptSpec(Value):
     workdir: str | None = None
     folders: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    staging: Staging | None = None
     interruptible: bool | None = None
     queue: str | None = None
     pod_template: PodTemplate | str | None = None

@@ -28,6 +28,7 @@ class DockerEngine(LocalEngine):
 
     name = "docker"
     runs_images = True
+    helper_image = None
 
     def __init__(self, *, command: str = "docker") -> None:
         super().__init__(Undertaker([command, "rm", "--force", "--volumes"]))

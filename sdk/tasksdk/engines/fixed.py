@@ -51,6 +51,7 @@ class FixedEngine:
     ) -> None:
         self.name = "fixed"
         self.runs_images = runs_images
+        self.helper_image = None
         self.submitted: list[AttemptSpec] = []
         self._answer = answer
         self._attempts: dict[str, _Attempt] = {}

@@ -12,10 +12,15 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Engine(Protocol):
-    """Runs attempts. Retries, caching and the record of runs are the client's."""
+    """Runs attempts. Retries, caching and the record of runs are the client's.
+
+    `helper_image` is the image whose SDK moves the files of containers without it: a reference, "auto" for one that is
+    built for it, or None where containers see folders of the client's machine alone.
+    """
 
     name: str
     runs_images: bool
+    helper_image: str | None
 
     async def submit(self, spec: AttemptSpec) -> None:
         """Start an attempt, or join the one of this name that is there already.

@@ -26,6 +26,7 @@ class ProcessEngine(LocalEngine):
 
     name = "process"
     runs_images = False
+    helper_image = None
 
     def __init__(self, *, grace: float = GRACE) -> None:
         super().__init__(Undertaker())

@@ -77,15 +77,29 @@ class Action:
     @property
     def report(self) -> Path | None:
         """The page that it wrote; None where there is none."""
-        page = Path(self._folder, self.name, str(self.attempts), "report.html")
-        return page if page.is_file() else None
+        return self._file(self.attempts, "report.html")
 
     def logs(self, attempt: int | None = None) -> Iterator[str]:
         """The lines that an attempt wrote, the last one's by default."""
-        log = Path(self._folder, self.name, str(attempt or self.attempts), "log.txt")
-        if log.is_file():
+        log = self._file(attempt or self.attempts, "log.txt")
+        if log is not None:
             with log.open(encoding="utf-8", errors="replace") as lines:
                 yield from (line.rstrip("\n") for line in lines)
+
+    def _file(self, attempt: int, name: str) -> Path | None:
+        """A file of an attempt, fetched where runs are kept at an address; None where there is none."""
+        from tasksdk.types import storage
+        from tasksdk.types.raw_data import scratch
+
+        uri = f"{self._folder}/{self.name}/{attempt}/{name}"
+        path = storage.local_path(uri)
+        if path is not None:
+            return path if path.is_file() else None
+        if not storage.exists(uri):
+            return None
+        path = Path(scratch(), self.run_name, self.name, str(attempt), name)
+        storage.fetch(uri, path)
+        return path
 
     def __repr__(self) -> str:
         return f"Action({self.name!r}, task={self.task_name!r}, phase={self.phase!r}, attempts={self.attempts})"

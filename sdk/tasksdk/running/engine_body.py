@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason, Mount, Phase
+from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason, Phase
 from tasksdk.errors import OutOfMemoryError, TaskAbortedError, TaskDefinitionError, TaskError, TaskTimeoutError
+from tasksdk.running.container_files import files_of
 from tasksdk.running.errors_document import task_error
 from tasksdk.running.names import attempt_name
 from tasksdk.running.secret_values import secret_values
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tasksdk.engines.port import Engine
     from tasksdk.literals import Literals
     from tasksdk.running.calls import RunState
+    from tasksdk.running.container_files import BroughtFiles, FolderFiles
     from tasksdk.running.images import Images
     from tasksdk.task.base import Task
 
@@ -62,19 +63,27 @@ class EngineBody:
         assert context.output_path is not None
         await asyncio.to_thread(storage.write, context.input_path, write_map(literals))
         spec = await self._spec(task, context)
-        if isinstance(task, ContainerTask):
-            spec = await asyncio.to_thread(_staged, task, spec, literals, Path(context.output_path))
+        if not isinstance(task, ContainerTask):
+            return await asyncio.to_thread(_outcome, task, context, await self._attempt(spec, context))
+        files = await asyncio.to_thread(files_of, task, context, self._engine, self._images)
+        try:
+            spec = await asyncio.to_thread(files.prepare, spec, literals)
+            return await asyncio.to_thread(_outcome, task, context, await self._attempt(spec, context), files)
+        finally:
+            await asyncio.to_thread(files.remove)
+
+    async def _attempt(self, spec: AttemptSpec, context: TaskContext) -> Exit:
+        """Follow the attempt to its end."""
         await self._engine.submit(spec)
         logs = asyncio.ensure_future(self._keep_logs(spec.name, f"{context.output_path}/log.txt"))
         try:
-            ended = await self._end(spec.name)
+            return await self._end(spec.name)
         except asyncio.CancelledError:
             await asyncio.shield(self._engine.abort(spec.name, self.aborting or "the client was interrupted"))
             raise
         finally:
             await asyncio.wait({logs}, timeout=10)
             logs.cancel()
-        return await asyncio.to_thread(_outcome, task, context, ended)
 
     def _refuse_when_aborting(self, task: Task) -> None:
         if self.aborting is not None:
@@ -170,15 +179,6 @@ class EngineBody:
                 file.write(f"{line.text}\n")
 
 
-def _staged(task: ContainerTask, spec: AttemptSpec, literals: Literals, folder: Path) -> AttemptSpec:
-    """The attempt of a container without the SDK: its inputs and outputs lie where it looks for them."""
-    mounts = (
-        Mount(str(folder / "inputs"), task.input_data_dir, read_only=True),
-        Mount(str(folder / "outputs"), task.output_data_dir),
-    )
-    return spec.replace(argv=tuple(task.stage(literals, folder)), mounts=mounts, folders=(), env=dict(task.env_vars))
-
-
 def _labels(task: Task) -> Mapping[str, str]:
     return {} if task.queue is None else {"queue": task.queue}
 
@@ -198,7 +198,9 @@ def refuse_end(where: str, ended: Exit) -> None:
         )
 
 
-def _outcome(task: Task, context: TaskContext, ended: Exit) -> Literals | None:
+def _outcome(
+    task: Task, context: TaskContext, ended: Exit, files: FolderFiles | BroughtFiles | None = None
+) -> Literals | None:
     """What came of an attempt: what its executor wrote, unless the engine knows better how it ended."""
     where, folder = f"task {task.name}", context.output_path
     assert folder is not None
@@ -207,7 +209,7 @@ def _outcome(task: Task, context: TaskContext, ended: Exit) -> Literals | None:
     if told and storage.exists(error):
         raise task_error(storage.read(error), where)
     refuse_end(where, ended)
-    if isinstance(task, ContainerTask):
-        return task.collect(Path(folder), context.raw_data_path)
+    if files is not None:
+        return files.outputs()
     outputs = storage.join(folder, "outputs.pb")
     return read_map(storage.read(outputs)) if storage.exists(outputs) else None

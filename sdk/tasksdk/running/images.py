@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from tasksdk.code_bundle import CodeBundle
 
 ENTRY_POINTS = "tasksdk.images"
+AUTO = "auto"
+# What fsspec needs for an address of this kind; for others it needs nothing.
+_DRIVERS = {
+    **dict.fromkeys(("s3", "s3a"), ("s3fs",)),
+    **dict.fromkeys(("gs", "gcs"), ("gcsfs",)),
+    **dict.fromkeys(("abfs", "abfss", "adl", "az"), ("adlfs",)),
+    **dict.fromkeys(("sftp", "ssh"), ("fsspec", "paramiko")),
+}
 
 
 class Images:
@@ -44,6 +52,17 @@ class Images:
     def after_fork(self) -> None:
         """Go on in a child of the process, where nobody else prepares anything."""
         self._lock = threading.Lock()
+
+    def helper(self, wanted: str, address: str) -> str:
+        """The reference of an image that moves files between an address and a container; "auto" is built for it."""
+        if wanted != AUTO:
+            return wanted
+        from imagebuilder.spec.image import Image
+
+        kind = address.partition("://")[0]
+        packages = _DRIVERS.get(kind, ("fsspec",))
+        image = Image.from_debian_base("3.12", name="tasksdk-copilot", install_sdk=True)
+        return self.reference(image.with_pip_packages(*packages))
 
     def bundle(self, root: str, folder: str) -> CodeBundle:
         """The user's loaded code, in the run's folder."""

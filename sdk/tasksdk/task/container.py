@@ -92,16 +92,23 @@ class ContainerTask(PythonTask):
 
     def stage(self, literals: Literals, folder: Path) -> list[str]:
         """Write the inputs below `folder` and make a place for the outputs; the command for these inputs."""
-        from tasksdk.task.copilot import rendered, stage
+        from tasksdk.task.copilot import plain_values, stage
 
         staged, written = folder / "inputs", folder / "outputs"
-        texts = stage(literals, self.native_interface.inputs, staged, self.metadata_format)
+        values = plain_values(literals, self.native_interface.inputs, self.input_data_dir)
+        stage(literals, values, staged, self.metadata_format)
         written.mkdir(parents=True, exist_ok=True)
         # The container's user is its image's business.
         for place in (folder, staged, written):
             place.chmod(0o777)
-        seen = {name: text.replace(str(staged), self.input_data_dir, 1) for name, text in texts.items()}
-        return rendered([*self.command, *self.arguments], seen, f"task {self.name}")
+        return self.command_for(literals)
+
+    def command_for(self, literals: Literals) -> list[str]:
+        """Command and arguments for these inputs."""
+        from tasksdk.task.copilot import plain_values, rendered
+
+        values = plain_values(literals, self.native_interface.inputs, self.input_data_dir)
+        return rendered([*self.command, *self.arguments], values, f"task {self.name}")
 
     def collect(self, folder: Path, raw: RawData) -> Literals:
         """Read the outputs that were written below `folder`."""

@@ -6,7 +6,14 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Literal
 
-from tasksdk.errors import ConversionError, MissingDependencyError, TaskInputError, TaskOutputError
+from tasksdk.errors import (
+    ConversionError,
+    MissingDependencyError,
+    TaskError,
+    TaskInputError,
+    TaskOutputError,
+    TaskSdkError,
+)
 from tasksdk.literals import from_map_message, map_message, message, to_literal
 from tasksdk.types import storage
 from tasksdk.types.engine import TypeEngine
@@ -25,23 +32,28 @@ DOCUMENTS: dict[str, str] = {"JSON": "json", "YAML": "yaml", "PROTO": "pb"}
 _TEMPLATE = re.compile(r"\{\{\s*\.[iI]nputs\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 
-def stage(literals: Literals, kinds: Mapping[str, Any], folder: Path, form: Format) -> dict[str, str]:
-    """Write each input to a file or folder of its name, and the document; the text of each, for templates.
+def plain_values(literals: Literals, kinds: Mapping[str, Any], seen: str) -> dict[str, Any]:
+    """Each input as a value of JSON's kinds; a file or folder is its path below `seen`, where the container has it."""
+    return {
+        name: f"{seen}/{name}" if message(literal).scalar.blob.uri else _plain(literal, kinds[name], name)
+        for name, literal in literals.items()
+    }
 
-    A file's or folder's text is its path below `folder`.
-    """
+
+def as_text(value: Any) -> str:
+    """A plain value as a file's content, or as a part of a command."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def stage(literals: Literals, values: Mapping[str, Any], folder: Path, form: Format) -> None:
+    """Write each input to a file or folder of its name, and the document of their plain values."""
     folder.mkdir(parents=True, exist_ok=True)
-    texts, values = {}, {}
     for name, literal in literals.items():
-        path = folder / name
         blob = message(literal).scalar.blob
         if blob.uri:
-            storage.fetch(blob.uri, path)
-            texts[name] = values[name] = str(path)
-            continue
-        values[name] = _plain(literal, kinds[name], name)
-        texts[name] = values[name] if isinstance(values[name], str) else json.dumps(values[name])
-        path.write_text(texts[name], encoding="utf-8")
+            _fetch(blob.uri, folder / name)
+        else:
+            (folder / name).write_text(as_text(values[name]), encoding="utf-8")
     document = folder / f"inputs.{DOCUMENTS[form]}"
     if form == "PROTO":
         document.write_bytes(map_message(literals).SerializeToString(deterministic=True))
@@ -51,10 +63,18 @@ def stage(literals: Literals, kinds: Mapping[str, Any], folder: Path, form: Form
         # JSON's values are YAML's too (yaml.org/spec/1.2.2, section 1.3): one line per input reads well.
         lines = [f"{json.dumps(name)}: {json.dumps(value)}\n" for name, value in values.items()]
         document.write_text("".join(lines) or "{}\n", encoding="utf-8")
-    return texts
 
 
-def rendered(words: Sequence[str], texts: Mapping[str, str], task: str) -> list[str]:
+def _fetch(uri: str, path: Path) -> None:
+    try:
+        storage.fetch(uri, path)
+    except TaskSdkError:
+        raise
+    except Exception as error:  # noqa: BLE001 - each store has its own
+        raise TaskError(f"input {path.name}: {uri} cannot be fetched: {error}", code=type(error).__name__) from None
+
+
+def rendered(words: Sequence[str], values: Mapping[str, Any], task: str) -> list[str]:
     """The words with every `{{.inputs.x}}` replaced by the text of input x.
 
     Raises:
@@ -62,10 +82,10 @@ def rendered(words: Sequence[str], texts: Mapping[str, str], task: str) -> list[
     """
 
     def text(match: re.Match[str]) -> str:
-        if match[1] not in texts:
-            known = ", ".join(texts) or "none"
+        if match[1] not in values:
+            known = ", ".join(values) or "none"
             raise TaskInputError(f"{task} has no input {match[1]!r} for {match[0]}", hint=f"its inputs are: {known}")
-        return texts[match[1]]
+        return as_text(values[match[1]])
 
     return [_TEMPLATE.sub(text, word) for word in words]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from imagebuilder.spec.image import Image
 
-EXECUTOR = "tasksdk-execute"
+EXECUTOR, COPILOT = "tasksdk-execute", "tasksdk-copilot"
 
 
 class SerializationContext(Value):

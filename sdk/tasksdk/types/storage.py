@@ -10,6 +10,8 @@ from tasksdk.errors import ConversionError, MissingDependencyError
 if TYPE_CHECKING:
     from pathlib import Path
 
+_WITHOUT_FOLDERS = {"abfs", "abfss", "adl", "az", "gcs", "gs", "oci", "oss", "s3", "s3a"}
+
 
 def local_path(uri: str) -> Path | None:
     """The path of a local URI; None for any other."""
@@ -79,6 +81,8 @@ def open_uri(uri: str, mode: str) -> IO[Any]:
             path.parent.mkdir(parents=True, exist_ok=True)
         return path.open(mode, encoding=None if "b" in mode else "utf-8")
     system, remote = _remote(uri)
+    if writes:
+        _make_folder(system, remote.rpartition("/")[0])
     opened: IO[Any] = system.open(remote, mode)
     return opened
 
@@ -146,14 +150,21 @@ def store(source: Path, uri: str) -> None:
         return
     system, remote = _remote(uri)
     if not source.is_dir():
-        system.makedirs(remote.rpartition("/")[0], exist_ok=True)
+        _make_folder(system, remote.rpartition("/")[0])
         system.put_file(str(source), remote)
         return
     for file in sorted(source.rglob("*")):
         if file.is_file():
             place = join(remote, file.relative_to(source).as_posix())
-            system.makedirs(place.rpartition("/")[0], exist_ok=True)
+            _make_folder(system, place.rpartition("/")[0])
             system.put_file(str(file), place)
+
+
+def _make_folder(system: Any, remote: str) -> None:
+    """Stores of objects have no folders, and making one may mean to make a bucket."""
+    kinds = {system.protocol} if isinstance(system.protocol, str) else set(system.protocol)
+    if remote and not kinds & _WITHOUT_FOLDERS:
+        system.makedirs(remote, exist_ok=True)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -179,4 +190,6 @@ def _remote(uri: str) -> tuple[Any, str]:
             f"{uri} cannot be reached: {error}",
             hint="install fsspec's driver for it, for s3: pip install 'tasksdk[s3]'",
         ) from None
+    # What it was told before may have changed since: tasks write elsewhere.
+    system.invalidate_cache()
     return system, remote

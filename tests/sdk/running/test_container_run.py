@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tasksdk import ContainerTask, Secret, TaskEnvironment, ctx, run, with_runcontext
+from tasksdk import ContainerTask, File, Secret, TaskEnvironment, ctx, run, with_runcontext
 from tasksdk.errors import TaskError, TaskOutputError, TaskTimeoutError
 
 pytestmark = pytest.mark.e2e
@@ -113,3 +114,18 @@ def test_an_engine_runs_it() -> None:
     started = with_runcontext(mode="remote", engine="docker").run(task, n=4)
     assert started.outputs()[0] == 5
     assert list(started.action.logs()) == ["done"]
+
+
+def test_runs_may_be_kept_at_an_address(tmp_path: Path) -> None:
+    (tmp_path / "page").write_text("a page")
+    task = _task(
+        "cat /var/inputs/page; cat /var/inputs/inputs.json; cp /var/inputs/page /var/outputs/copy",
+        inputs={"page": File},
+        outputs={"copy": File},
+    )
+    runner = with_runcontext(mode="remote", engine="docker", run_base_dir="memory://container-runs")
+    started = runner.run(task, page=File(tmp_path / "page"))
+    copy = started.outputs()[0]
+    assert copy.path.startswith("memory://container-runs")
+    assert Path(copy).read_text() == "a page"
+    assert list(started.action.logs()) == ['a page{"page": "/var/inputs/page"}']

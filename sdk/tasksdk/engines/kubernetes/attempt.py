@@ -11,6 +11,7 @@ from tasksdk.engines.attempt import AttemptEvent, Exit, ExitReason, Phase
 from tasksdk.engines.kubernetes.api import Refused
 from tasksdk.engines.kubernetes.log import Log, pump
 from tasksdk.engines.kubernetes.manifest import CONTAINER
+from tasksdk.engines.kubernetes.observer import JOB_NAME
 from tasksdk.engines.kubernetes.verdict import Seen, judge, may_run, seconds
 from tasksdk.errors import EngineError, TaskSdkError
 
@@ -50,10 +51,11 @@ class Attempt:
         self._events = [AttemptEvent(Phase.QUEUED, time.time())]
         self._changed = asyncio.Event()
         self._log = Log()
+        self._silent = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
         self._abort: str | None = None
         self._wake = asyncio.Event()
-        self._container: tuple[str, str] | None = None
+        self._pod: str | None = None
         self._log_wanted = False
         self._began: float | None = None
         self._unpulled: float | None = None
@@ -101,6 +103,7 @@ class Attempt:
         self._wake.set()
         try:
             end = await self._until_the_end(api, observer, settings, adopted=adopted)
+            self._silent.set()
             if end.code is not None:
                 await self._drain()
             await self._remove(api, observer, settings)
@@ -123,13 +126,15 @@ class Attempt:
             self._wake.clear()
             if observer.failure is not None:
                 raise observer.failure
-            job = observer.job(self.name)
-            if job is None and observer.ready:
-                job = await self._ask(api)
             wait = _LONGEST_WAIT
-            if job is not None or observer.ready:
+            if observer.ready:  # a Job that ended says little without its pod
+                job = observer.job(self.name) or await self._ask(api)
                 container = _container_of(job)
-                seen = judge(job, observer.pods(self.name), container)
+                seen = judge(job, observer.pods(self.name), container, self._pod)
+                if seen.pod is None and seen.exit is not None and job is not None:
+                    # Its pod may be on its way to the observer, by a connection of its own.
+                    seen = judge(job, await self._ask_pods(api), container, self._pod)
+                self._pod = seen.pod or self._pod
                 if seen.pod is None and seen.exit is None and job is not None:
                     seen = seen.replace(message=await self._why_without_pod(api))
                 if self._abort is not None and (seen.exit is None or seen.tentative):
@@ -141,6 +146,8 @@ class Attempt:
                 late, wait = self._late(seen, job, settings, adopted=adopted)
                 if late is not None:
                     return late
+            elif self._abort is not None:
+                return Exit(ExitReason.ABORTED, message=self._abort)
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), wait)
 
@@ -152,6 +159,13 @@ class Attempt:
             if refused.code == 404:
                 return None
             raise
+
+    async def _ask_pods(self, api: Api) -> list[dict[str, Any]]:
+        """The Job's pods themselves."""
+        query = [("labelSelector", f"{JOB_NAME}={self.name}")]
+        found = await api.request("GET", f"/api/v1/namespaces/{api.namespace}/pods", query=query)
+        pods: list[dict[str, Any]] = found["items"]
+        return pods
 
     async def _why_without_pod(self, api: Api) -> str:
         """What the cluster says about a Job whose pod it does not make: a quota, a policy."""
@@ -171,9 +185,10 @@ class Attempt:
         if seen.started is not None and seen.pod is not None:
             if self._events[-1].phase is Phase.QUEUED:
                 self._tell(Phase.RUNNING)
-            self._container = (seen.pod, container)
+            if at_the_end or seen.storing:
+                self._silent.set()
             if self._pump is None and (self._log_wanted or at_the_end):
-                self._pump = asyncio.ensure_future(pump(api, seen.pod, container, self._log))
+                self._pump = asyncio.ensure_future(pump(api, seen.pod, container, self._log, self._silent))
         elif not at_the_end and seen.message and seen.message != self._events[-1].message:
             self._tell(Phase.QUEUED, message=seen.message)
 
@@ -199,7 +214,7 @@ class Attempt:
                     why = f": {seen.message}" if seen.message else ""
                     message = f"it was queued longer than {bounds.queued:g} s{why}"
                     return Exit(ExitReason.QUEUED_TOO_LONG, message=message), 0
-        elif bounds.runtime is not None:
+        elif bounds.runtime is not None and not seen.storing:
             # The cluster's times are whole seconds, so that the own clock is better where it saw the beginning.
             self._began = self._began or (seen.started if adopted else now)
             rest.append(self._began + bounds.runtime - now)
@@ -235,7 +250,8 @@ class Attempt:
                     asked.add((uid, at_once))
                     grace = {"gracePeriodSeconds": 0} if at_once else {}
                     await _delete(api, f"{core}/pods/{pod['metadata']['name']}", **grace)
-            if not pods and observer.job(self.name) is None and await self._ask(api) is None:
+            seen = bool(pods) or not observer.ready or observer.job(self.name) is not None
+            if not seen and await self._ask(api) is None:
                 return
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), 1.0)

@@ -31,6 +31,7 @@ class KubernetesEngine:
 
     def __init__(self, **settings: Any) -> None:
         self._settings = read_settings(settings)
+        self.helper_image = self._settings.helper_image
         self._api = Api(self._settings)
         self._attempts: dict[str, Attempt] = {}
         self._observers: dict[str, Observer] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
 from tasksdk.engines.attempt import LogLine
@@ -95,8 +95,11 @@ class _Place:
         return True
 
 
-async def pump(api: Api, pod: str, container: str, log: Log) -> None:
-    """Read a container's output into a log until it ends, or the pod is gone."""
+async def pump(api: Api, pod: str, container: str, log: Log, ended: asyncio.Event) -> None:
+    """Read a container's output into a log until all of it is there, or the pod is gone; `ended` is set after its end.
+
+    An answer also ends when the node's kubelet does, while the container runs on.
+    """
     path = f"/api/v1/namespaces/{api.namespace}/pods/{pod}/log"
     place = _Place()
     while True:
@@ -104,6 +107,7 @@ async def pump(api: Api, pod: str, container: str, log: Log) -> None:
         if place.moment:
             query.append(("sinceTime", place.moment.strip().decode()))
         place.resume()
+        last = ended.is_set()
         try:
             async with aclosing(api.lines(path, query, None)) as lines:
                 async for line in lines:
@@ -117,7 +121,10 @@ async def pump(api: Api, pod: str, container: str, log: Log) -> None:
                 return
             await asyncio.sleep(_PAUSE)
         else:
-            return
+            if last:
+                return
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(ended.wait(), _PAUSE)
 
 
 def _text(line: bytes) -> str:

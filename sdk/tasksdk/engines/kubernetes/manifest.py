@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from tasksdk.engines.attempt import Mount
+from tasksdk.engines.kubernetes.copilot import with_copilot
 from tasksdk.engines.kubernetes.pod_template import PodBase, merged
 from tasksdk.errors import TaskDefinitionError
 
@@ -71,6 +72,8 @@ def job_manifest(spec: AttemptSpec, settings: Settings, base: PodBase) -> dict[s
         "spec": {
             "backoffLimit": 0,
             "completions": 1,
+            # From 1.29 on; before, a pod that is deleted has a successor at once, which the client removes.
+            "podReplacementPolicy": "Failed",
             "parallelism": 1,
             "ttlSecondsAfterFinished": ceil(settings.keep_seconds),
             "template": {"metadata": {"labels": labels, "annotations": annotations}, "spec": pod},
@@ -112,15 +115,11 @@ def _placements(spec: AttemptSpec, settings: Settings) -> list[Placement]:
     return places
 
 
-def _pod_spec(spec: AttemptSpec, settings: Settings, base: PodBase, places: list[Placement]) -> dict[str, Any]:
-    amounts, accelerator = _resources(spec, settings)
-    volumes, mounts = _volumes(spec, settings)
+def _container(spec: AttemptSpec, settings: Settings, base: PodBase) -> dict[str, Any]:
     container: dict[str, Any] = {
         "name": base.container,
         "image": spec.image,
         "env": [{"name": name, "value": verbatim(value)} for name, value in spec.env.items()],
-        "resources": amounts,
-        "volumeMounts": mounts,
     }
     container["env"] += [
         {"name": one.variable, "valueFrom": {"secretKeyRef": {"name": spec.name, "key": f"s{n}"}}}
@@ -131,6 +130,21 @@ def _pod_spec(spec: AttemptSpec, settings: Settings, base: PodBase, places: list
         container |= {"command": [verbatim(word) for word in spec.argv], "args": []}
     if spec.workdir:
         container["workingDir"] = spec.workdir
+    if any("://" in folder for folder in spec.folders):
+        container |= _logins(settings)
+    return container
+
+
+def _logins(settings: Settings) -> dict[str, Any]:
+    """What a container that reads or writes the storage of runs needs for it."""
+    found = [{"secretRef": {"name": name}} for name in settings.storage_secrets]
+    return {"envFrom": found} if found else {}
+
+
+def _pod_spec(spec: AttemptSpec, settings: Settings, base: PodBase, places: list[Placement]) -> dict[str, Any]:
+    amounts, accelerator = _resources(spec, settings)
+    volumes, mounts = _volumes(spec, settings)
+    container = {**_container(spec, settings, base), "resources": amounts, "volumeMounts": mounts}
     pod: dict[str, Any] = {
         "restartPolicy": "Never",
         "enableServiceLinks": False,
@@ -156,7 +170,13 @@ def _pod_spec(spec: AttemptSpec, settings: Settings, base: PodBase, places: list
         pod["securityContext"] = {"runAsUser": os.getuid(), "runAsGroup": os.getgid()}
     if spec.max_runtime is not None:
         pod["activeDeadlineSeconds"] = max(1, ceil(spec.max_runtime + settings.start_seconds))
-    return dict(merged(base.spec, pod))
+    whole = dict(merged(base.spec, pod))
+    if spec.staging is None:
+        return whole
+    staging = spec.staging.replace(
+        bring=tuple(map(verbatim, spec.staging.bring)), take=tuple(map(verbatim, spec.staging.take))
+    )
+    return with_copilot(whole, base.container, spec, staging, _logins(settings))
 
 
 def _all(tables: Iterable[Mapping[str, str]]) -> dict[str, str]:

@@ -70,8 +70,8 @@ class Observer:
                 found = {one["metadata"]["name"]: one for one in listing["items"]}
                 touched = [*self._objects[kind].items(), *found.items()]
                 self._objects[kind] = found
-                self._listed[kind] = True
-                self._wake(_job_of(kind, one) for _, one in touched)
+                first, self._listed[kind] = not self._listed[kind], True
+                self._wake(list(self._wakes) if first else (_job_of(kind, one) for _, one in touched))
                 version = listing["metadata"]["resourceVersion"]
                 # A watch that breaks, or starts too late, is followed by a new list.
                 with suppress(Unreachable, Refused):

@@ -43,7 +43,9 @@ class Settings(Value):
     `start_seconds` is how long a pod may pull and start before the cluster too, for clients that are gone, enforces its
     bound on running time; `keep_seconds` is how long the cluster keeps a Job that ended unseen; `patience_seconds` is
     how long the API server may be out of reach. `run_as` is whose files a pod writes into storage: those of the
-    "client" (its user and group), or of the "image".
+    "client" (its user and group), or of the "image". `storage_secrets` name Secrets whose keys are the variables with
+    which pods log in to the storage of runs. `helper_image` has the SDK, and moves the files of containers that have
+    not; "auto" is one that is built for the storage.
     """
 
     kubeconfig: str | None = None
@@ -51,6 +53,8 @@ class Settings(Value):
     namespace: str | None = None
     service_account: str | None = None
     image_pull_secrets: tuple[str, ...] = ()
+    storage_secrets: tuple[str, ...] = ()
+    helper_image: str = "auto"
     labels: Mapping[str, str] = {}
     annotations: Mapping[str, str] = {}
     storage: tuple[Storage, ...] = ()
@@ -80,7 +84,8 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
     values = dict(given)
     where = "the kubernetes engine"
     values["storage"] = tuple(_table(Storage, one, f"{where}: storage") for one in _list(values, "storage", where))
-    values["image_pull_secrets"] = tuple(_list(values, "image_pull_secrets", where))
+    for name in ("image_pull_secrets", "storage_secrets"):
+        values[name] = tuple(_list(values, name, where))
     values["interruptible"] = _table(Placement, values.get("interruptible", {}), f"{where}: interruptible")
     for name, kind in (("queues", Placement), ("devices", Accelerator)):
         tables = values.get(name, {})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagebuilder.spec.value import Value
 from tasksdk.engines.attempt import Exit, ExitReason, Phase
+from tasksdk.engines.kubernetes.copilot import BRING, TAKE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,12 +29,14 @@ _FINAL = (
     "no match for platform",
 )
 _HIGHEST_SIGNAL = 64
+_DELETED = Exit(ExitReason.EVICTED, message="its pod was deleted by somebody else, or with its node")
 
 
 class Seen(Value):
     """Where an attempt is; `started` is the cluster's time, in seconds since the epoch.
 
-    `exit` with `tentative` is how it ends unless that changes: an image that may yet be pulled.
+    `exit` with `tentative` is how it ends unless that changes: an image that may yet be pulled. `storing` is when the
+    task has succeeded and its outputs are on their way.
     """
 
     phase: Phase
@@ -42,6 +45,7 @@ class Seen(Value):
     pod: str | None = None
     started: float | None = None
     tentative: bool = False
+    storing: bool = False
 
 
 def seconds(timestamp: str) -> float:
@@ -54,30 +58,42 @@ def may_run(pod: Mapping[str, Any]) -> bool:
     status = pod.get("status", {})
     if not pod.get("spec", {}).get("nodeName") or status.get("phase") in {"Succeeded", "Failed"}:
         return False
-    states = [one.get("state") or {} for one in status.get("initContainerStatuses") or ()]
-    states += [one.get("state") or {} for one in status.get("containerStatuses") or ()]
+    first = [one.get("state") or {} for one in status.get("initContainerStatuses") or ()]
+    states = [*first, *(one.get("state") or {} for one in status.get("containerStatuses") or ())]
     if any(state.get("running") for state in states):
         return True
-    waiting = [state.get("waiting", {}).get("reason") for state in states if not state.get("terminated")]
+    # Init containers run one after the other, before all others.
+    next_ones = [state for state in first if not state.get("terminated")][:1] or states
+    waiting = [state.get("waiting", {}).get("reason") for state in next_ones if not state.get("terminated")]
     return not states or any(reason in {None, *_CREATING} for reason in waiting)
 
 
-def judge(job: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]], container: str) -> Seen:
-    """Where the attempt of this Job is."""
+def judge(
+    job: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]], container: str, known: str | None = None
+) -> Seen:
+    """Where the attempt of this Job is; `known` is the pod that was seen before.
+
+    Kubernetes puts a new pod in the place of one that is deleted. An attempt has one pod: who saw the first does not go
+    on with the second.
+    """
     if job is None:
         return _ended(Exit(ExitReason.LOST, message="its Job was deleted by somebody else"))
-    if pods:
-        newest = max(pods, key=lambda pod: (pod["metadata"].get("creationTimestamp") or "", pod["metadata"]["name"]))
+    theirs = [pod for pod in pods if known is None or pod["metadata"]["name"] == known]
+    if theirs:
+        newest = max(theirs, key=lambda pod: (pod["metadata"].get("creationTimestamp") or "", pod["metadata"]["name"]))
         return _of_pod(newest, container)
     for condition in job.get("status", {}).get("conditions") or ():
-        if condition.get("type") == "Failed" and condition.get("status") == "True":
-            return _ended(_of_failed_job(condition))
+        if condition.get("status") == "True" and condition.get("type") in {"Complete", "Failed"}:
+            return _ended(_of_ended_job(condition))
     if job["metadata"].get("deletionTimestamp"):
         return _ended(Exit(ExitReason.LOST, message="its Job is being deleted by somebody else"))
-    return Seen(Phase.QUEUED)
+    return Seen(Phase.QUEUED) if known is None else _ended(_DELETED)
 
 
-def _of_failed_job(condition: Mapping[str, Any]) -> Exit:
+def _of_ended_job(condition: Mapping[str, Any]) -> Exit:
+    """The end of a Job whose pod is gone already."""
+    if condition["type"] == "Complete":
+        return Exit(ExitReason.COMPLETED, 0)
     if condition.get("reason") == "DeadlineExceeded":
         return Exit(ExitReason.NOT_STARTED, message="its submission was never completed")
     return Exit(ExitReason.LOST, message=f"its pod is gone: {condition.get('message') or condition.get('reason')}")
@@ -90,22 +106,49 @@ def _ended(end: Exit, pod: str | None = None, started: float | None = None) -> S
 def _of_pod(pod: Mapping[str, Any], container: str) -> Seen:
     status, name = pod.get("status", {}), pod["metadata"]["name"]
     state = _state(status, container)
-    terminated, runs = state.get("terminated"), state.get("running")
-    begun = (terminated or runs or {}).get("startedAt")
+    terminated, runs = state.get("terminated") or {}, state.get("running") or {}
+    begun = terminated.get("startedAt") or runs.get("startedAt")
     since = seconds(begun) if begun else None
-    if terminated and terminated.get("exitCode") == 0:
+    stores = any(one["name"] == TAKE for one in pod.get("spec", {}).get("containers") or ())
+    last = _named(status, TAKE).get("terminated") or {} if stores else terminated
+    if terminated.get("exitCode") == 0 and last.get("exitCode") == 0:
         return _ended(Exit(ExitReason.COMPLETED, 0), name, since)
     taken_away = _taken_away(pod)
     if taken_away is not None:
         return _ended(taken_away, name, since)
+    if terminated.get("exitCode") == 0:
+        return _storing(pod, last, since)
     if terminated:
         return _ended(_of_terminated(terminated), name, since)
-    if runs:
-        return Seen(Phase.RUNNING, pod=name, started=since)
+    return Seen(Phase.RUNNING, pod=name, started=since) if runs else _not_begun(pod, state.get("waiting") or {})
+
+
+def _not_begun(pod: Mapping[str, Any], waiting: Mapping[str, Any]) -> Seen:
+    """Of a task whose container waits."""
+    status, name = pod.get("status", {}), pod["metadata"]["name"]
+    brought = _named(status, BRING).get("terminated") or {}
+    if brought.get("exitCode"):
+        return _ended(_of_copilot(brought, "its inputs cannot be fetched"), name)
     if status.get("phase") == "Failed":
         message = status.get("message") or status.get("reason") or "its pod failed before the task began"
         return _ended(Exit(ExitReason.NOT_STARTED, message=message), name)
-    return _waiting(pod, state.get("waiting") or {})
+    return _waiting(pod, waiting)
+
+
+def _storing(pod: Mapping[str, Any], stored: Mapping[str, Any], since: float | None) -> Seen:
+    """Of a task that has succeeded, and whose outputs are not yet where the client looks for them."""
+    if stored:
+        return _ended(_of_copilot(stored, "its outputs cannot be stored"), pod["metadata"]["name"], since)
+    waiting = _named(pod["status"], TAKE).get("waiting") or {}
+    if waiting.get("reason") in _NEVER_PULLED | _NOT_PULLED | _NOT_CREATED:
+        return _waiting(pod, waiting)
+    return Seen(Phase.RUNNING, pod=pod["metadata"]["name"], started=since, storing=True)
+
+
+def _of_copilot(terminated: Mapping[str, Any], what: str) -> Exit:
+    end = _of_terminated(terminated)
+    said = (terminated.get("message") or "").strip().splitlines()
+    return end.replace(message=f"{what}: {said[-1] if said else end.message}")
 
 
 def _state(status: Mapping[str, Any], container: str) -> Mapping[str, Any]:
@@ -114,7 +157,11 @@ def _state(status: Mapping[str, Any], container: str) -> Mapping[str, Any]:
         state: Mapping[str, Any] = one.get("state") or {}
         if state.get("waiting", {}).get("reason") not in {None, "PodInitializing"}:
             return state
-    for one in status.get("containerStatuses") or ():
+    return _named(status, container)
+
+
+def _named(status: Mapping[str, Any], container: str) -> Mapping[str, Any]:
+    for one in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         if one["name"] == container:
             return one.get("state") or {}
     return {}
@@ -132,7 +179,7 @@ def _taken_away(pod: Mapping[str, Any]) -> Exit | None:
         if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
             return Exit(ExitReason.EVICTED, message=condition.get("message") or str(condition.get("reason")))
     if metadata.get("deletionTimestamp"):
-        return Exit(ExitReason.EVICTED, message="its pod was deleted by somebody else, or with its node")
+        return _DELETED
     return None
 
 

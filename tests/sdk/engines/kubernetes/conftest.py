@@ -2,17 +2,25 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import google.protobuf
 import pytest
+from tasksdk import with_runcontext
 from tasksdk.engines.attempt import AttemptEvent, AttemptSpec, Exit, Phase
 from tasksdk.engines.registry import open_engine
+
+from imagebuilder import Image
+from imagebuilder.api import build
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tasksdk.engines.port import Engine
+    from tasksdk.running.runner import Runner
 
     from ...conftest import Cluster
 
@@ -66,6 +74,14 @@ class Ward:
         found = [*self.cluster.batch.list_namespaced_job(name).items, *core.list_namespaced_pod(name).items]
         return [one.metadata.name for one in (*found, *core.list_namespaced_secret(name).items)]
 
+    def processes(self, word: str) -> list[Path]:
+        """The processes of this machine, which is the node, that have the word in their command."""
+        found = []
+        for one in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                found += [one] if word.encode() in one.read_bytes() and one.parent.name != str(os.getpid()) else []
+        return found
+
     def pod(self) -> Any:
         (pod,) = self.cluster.core.list_namespaced_pod(self.cluster.namespace).items
         return pod
@@ -86,3 +102,36 @@ async def told(engine: Engine, name: str, when_running: Callable[[], Awaitable[N
 @pytest.fixture
 def ward(cluster: Cluster) -> Ward:
     return Ward(cluster, {"namespace": cluster.namespace, "grace_seconds": 1, "keep_seconds": 1})
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An image that holds the SDK, this checkout's, and what it needs."""
+    top, packages = Path(__file__).parents[4], Path(google.protobuf.__file__).parents[2]
+    folder = tmp_path_factory.mktemp("launchers")
+    for name, module in (("tasksdk-execute", "tasksdk.executor"), ("tasksdk-copilot", "tasksdk.executor.copilot")):
+        (folder / name).write_text(f'#!/bin/sh\nexec python -m {module} "$@"\n')
+        (folder / name).chmod(0o755)
+    made = Image.from_base(BASE, name="kube/sdk").with_env_vars({"PYTHONPATH": "/opt/sdk"})
+    for one in (top / "sdk" / "tasksdk", top / "imagebuilder", *(packages / name for name in _NEEDED)):
+        made = made.with_source_folder(one, f"/opt/sdk/{one.name}")
+    made = made.with_user("somebody")  # who may not write what belongs to whoever runs the tests
+    (result,) = build(made.with_source_folder(folder, "/usr/local/bin"), registry=BASE.split("/", maxsplit=1)[0])
+    return f"{result.uri}@{result.digest}"
+
+
+_NEEDED = ("flyteidl2", "buf", "google", "fsspec")
+
+
+@pytest.fixture
+def shared(ward: Ward, tmp_path: Path) -> str:
+    """A folder that pods see too."""
+    folder = str(tmp_path / "shared")
+    ward.settings["storage"] = [{"path": folder, "volume": {"hostPath": {"path": folder, "type": "DirectoryOrCreate"}}}]
+    return folder
+
+
+@pytest.fixture
+def remote(ward: Ward, shared: str) -> Callable[[], Runner]:
+    engine = ward.open()
+    return lambda: with_runcontext(mode="remote", engine=engine, run_base_dir=shared)

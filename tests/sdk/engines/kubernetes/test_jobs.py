@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import time
 import uuid
 from typing import TYPE_CHECKING
 
@@ -149,22 +147,6 @@ def test_a_program_that_is_not_there_was_not_started(ward: Ward) -> None:
     assert "nothing-of-that-name" in end.message
 
 
-@pytest.mark.parametrize("image", ["{registry}/no/such:1", "UPPER//case"])
-def test_an_image_that_is_not_there_is_told_at_once(ward: Ward, image: str) -> None:
-    ward.settings["image_pull_seconds"] = 1000  # such an end does not wait for it
-    end = ward.run(ward.spec("image-1", "true", image=image.format(registry=ward.cluster.registry))).end
-    assert end.reason is ExitReason.IMAGE_UNAVAILABLE
-    assert end.message
-    assert ward.left() == []
-
-
-def test_a_registry_that_is_down_is_waited_for_a_while(ward: Ward) -> None:
-    ward.settings["image_pull_seconds"] = 1
-    end = ward.run(ward.spec("down-1", "true", image="localhost:1/no/registry:1")).end
-    assert end.reason is ExitReason.IMAGE_UNAVAILABLE
-    assert "connection refused" in end.message
-
-
 def test_a_full_cluster_is_waited_for_no_longer_than_said(ward: Ward) -> None:
     told = ward.run(ward.sh("queued-1", "true", resources=Resources(cpu=500), max_queued=1))
     assert (told.end.reason, told.end.phase) == (ExitReason.QUEUED_TOO_LONG, Phase.TIMED_OUT)
@@ -200,48 +182,6 @@ def test_an_abort_leaves_nothing(ward: Ward) -> None:
         await engine.close()
 
     asyncio.run(story())
-    assert ward.left() == []
-
-
-def test_a_pod_that_somebody_deletes_is_not_the_task_s_fault(ward: Ward) -> None:
-    async def delete() -> None:
-        ward.cluster.core.delete_namespaced_pod(ward.pod().metadata.name, ward.cluster.namespace)
-
-    end = ward.run(ward.sh("deleted-1", "sleep 1000"), delete).end
-    assert end.reason is ExitReason.EVICTED
-    assert ward.left() == []
-
-
-def test_a_job_that_somebody_deletes_is_lost(ward: Ward) -> None:
-    async def delete() -> None:
-        ward.cluster.batch.delete_namespaced_job("gone-1", ward.cluster.namespace, propagation_policy="Orphan")
-
-    end = ward.run(ward.sh("gone-1", "sleep 1000"), delete).end
-    assert end.reason is ExitReason.LOST
-    assert ward.left() == []
-
-
-def test_a_node_s_eviction_is_not_the_task_s_fault(ward: Ward) -> None:
-    script = "head -c 100000000 /dev/zero > /tmp/much; sleep 1000"
-    end = ward.run(ward.sh("evicted-1", script, resources=Resources(disk="1Mi"))).end
-    assert end.reason is ExitReason.EVICTED
-    assert "ephemeral" in end.message.lower()
-    assert ward.left() == []
-
-
-def test_a_killed_api_server_loses_nothing(ward: Ward) -> None:
-    async def restart() -> None:
-        def again() -> None:
-            subprocess.run([ward.cluster.script, "kill", "kube-apiserver"], check=True)
-            time.sleep(1)  # the task ends, or writes on, while nobody can be asked
-            subprocess.run([ward.cluster.script, "up"], check=True)
-
-        await asyncio.to_thread(again)
-
-    script = "for n in $(seq 60); do echo $n; sleep 0.2; done; exit 7"
-    told = ward.run(ward.sh("restart-1", script), restart)
-    assert (told.end.reason, told.end.code) == (ExitReason.ERROR, 7)
-    assert told.lines == [str(n) for n in range(1, 61)]
     assert ward.left() == []
 
 

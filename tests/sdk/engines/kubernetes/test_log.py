@@ -16,6 +16,7 @@ class Server:
     """Answers each request for a log with the next of these."""
 
     namespace = "n"
+    last: asyncio.Event
 
     def __init__(self, *answers: list[bytes | Exception]) -> None:
         self.answers = list(answers)
@@ -23,16 +24,21 @@ class Server:
 
     async def lines(self, _path: str, query: Any, _seconds: Any) -> AsyncGenerator[bytes]:
         self.asked.append(dict(query))
+        if len(self.answers) == 2:  # the last answer is to a request after the end
+            self.last.set()
         for one in self.answers.pop(0):
             if isinstance(one, Exception):
                 raise one
             yield one
 
 
-def read(server: Server) -> list[str]:
+def read(server: Server, *, runs_on: bool = False) -> list[str]:
     async def story() -> list[str]:
-        log = Log()
-        await pump(server, "p", "c", log)  # type: ignore[arg-type]
+        log, ended = Log(), asyncio.Event()
+        if not runs_on:
+            ended.set()
+        server.last = ended
+        await pump(server, "p", "c", log, ended)  # type: ignore[arg-type]
         log.end()
         return [line.text async for line in log.read()]
 
@@ -47,6 +53,11 @@ def test_a_broken_connection_repeats_and_loses_nothing() -> None:
     )
     assert read(server) == ["a", "a", "b", "c", "c", "d"]
     assert [one.get("sinceTime", "").encode() for one in server.asked] == [b"", FIRST.strip(), SECOND.strip()]
+
+
+def test_an_answer_that_ends_before_the_container_is_asked_for_again() -> None:
+    server = Server([FIRST + b"a"], [FIRST + b"a", SECOND + b"b"], [SECOND + b"b"])
+    assert read(server, runs_on=True) == ["a", "b"]
 
 
 def test_a_container_that_has_not_begun_is_waited_for() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tasksdk.engines.attempt import AttemptSpec, Mount, SecretValue
+from tasksdk.engines.attempt import AttemptSpec, Mount, SecretValue, Staging
+from tasksdk.engines.kubernetes.copilot import BRING, TAKE
 from tasksdk.engines.kubernetes.manifest import job_manifest, label, secret_manifest
 from tasksdk.engines.kubernetes.pod_template import PodBase, base_of
 from tasksdk.engines.kubernetes.settings import read_settings
@@ -195,6 +196,52 @@ def test_a_template_may_be_a_model_of_the_client_or_yaml() -> None:
     for wrong in ("a: [", "https://example.com"):
         with pytest.raises(TaskDefinitionError, match="pod_template"):
             base_of(wrong)
+
+
+STAGING = Staging("helper:1", ("bring", "$HOME"), ("take",), "/in", "/out")
+
+
+def test_helpers_stand_before_and_after_a_container_without_the_sdk() -> None:
+    template = PodTemplate(
+        {
+            "initContainers": [{"name": "theirs"}],
+            "containers": [{"name": "primary", "securityContext": {"runAsUser": 7}}],
+        }
+    )
+    secrets = (SecretValue("one", "hunter2", variable="ONE"),)
+    table, resources = {"storage_secrets": ["login"]}, Resources(cpu=1, memory="32Mi", gpu=1)
+    found = pod(template, table, staging=STAGING, resources=resources, secrets=secrets, argv=("run",))
+    theirs, bring, task = found["initContainers"]
+    (take,) = found["containers"]
+    assert (theirs["name"], bring["name"], task["name"], take["name"]) == ("theirs", BRING, "primary", TAKE)
+    assert (bring["command"], take["command"], task["command"]) == (["bring", "$$HOME"], ["take"], ["run"])
+    amounts = {"cpu": "1", "memory": "256Mi"}
+    for helper in (bring, take):
+        assert (helper["image"], helper["securityContext"]) == ("helper:1", {"runAsUser": 7})
+        assert helper["envFrom"] == [{"secretRef": {"name": "login"}}]
+        assert helper["resources"] == {"requests": amounts, "limits": amounts}
+        assert "env" not in helper
+        assert helper["volumeMounts"] == [{"name": BRING, "mountPath": "/in"}, {"name": TAKE, "mountPath": "/out"}]
+    assert task["volumeMounts"] == [
+        {"name": BRING, "mountPath": "/in", "readOnly": True},
+        {"name": TAKE, "mountPath": "/out"},
+    ]
+    assert "envFrom" not in task
+    assert [volume["emptyDir"] for volume in found["volumes"]] == [{}, {}]
+
+
+@pytest.mark.parametrize(
+    "container", [{"name": "proxy", "image": "p"}, {"name": "primary", "livenessProbe": {"exec": {"command": ["x"]}}}]
+)
+def test_what_helpers_cannot_stand_beside_is_refused(container: dict[str, Any]) -> None:
+    with pytest.raises(TaskDefinitionError, match=r"(proxy|livenessProbe)[^\n]*\n.*storage"):
+        pod(PodTemplate({"containers": [container]}), staging=STAGING)
+
+
+def test_who_uses_an_address_gets_its_login() -> None:
+    table = {"storage_secrets": ["login"], "storage": [SHARED]}
+    assert container(None, table, folders=("s3://b/r",))["envFrom"] == [{"secretRef": {"name": "login"}}]
+    assert "envFrom" not in container(None, table, folders=("/shared/r",))
 
 
 def test_an_image_is_needed() -> None:

@@ -7,22 +7,14 @@ import socket
 import subprocess
 import sys
 import time
-import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import google.protobuf
 import pytest
-from tasksdk import with_runcontext
 from tasksdk.errors import OutOfMemoryError, TaskError
-
-from imagebuilder import Image
-from imagebuilder.api import build
-
-from .conftest import BASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
     from types import ModuleType
 
     from tasksdk.running.runner import Runner
@@ -66,21 +58,6 @@ def greedy() -> int:
 """
 
 
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An image that holds the SDK, this checkout's, and what it needs."""
-    top, packages = Path(__file__).parents[4], Path(google.protobuf.__file__).parents[2]
-    launcher = tmp_path_factory.mktemp("launcher") / "tasksdk-execute"
-    launcher.write_text('#!/bin/sh\nexec python -m tasksdk.executor "$@"\n')
-    launcher.chmod(0o755)
-    made = Image.from_base(BASE, name=f"kube/{uuid.uuid4().hex}").with_env_vars({"PYTHONPATH": "/opt/sdk"})
-    for folder in (top / "sdk" / "tasksdk", top / "imagebuilder", packages / "flyteidl2", packages / "google"):
-        made = made.with_source_folder(folder, f"/opt/sdk/{folder.name}")
-    made = made.with_user("somebody")  # who may not write what belongs to whoever runs the tests
-    (result,) = build(made.with_source_file(launcher, "/usr/local/bin/tasksdk-execute"), registry=BASE.split("/")[0])
-    return f"{result.uri}@{result.digest}"
-
-
 @pytest.fixture
 def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: str) -> Iterator[ModuleType]:
     monkeypatch.setenv("TASKSDK_HOME", str(tmp_path / "home"))
@@ -93,14 +70,6 @@ def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: str) -> Iterator
     from tasksdk.store.database import database
 
     database().close()
-
-
-@pytest.fixture
-def remote(ward: Ward, tmp_path: Path) -> Callable[[], Runner]:
-    shared = str(tmp_path / "shared")
-    ward.settings["storage"] = [{"path": shared, "volume": {"hostPath": {"path": shared, "type": "DirectoryOrCreate"}}}]
-    engine = ward.open()
-    return lambda: with_runcontext(mode="remote", engine=engine, run_base_dir=shared)
 
 
 def test_a_task_runs_in_its_image(far: ModuleType, remote: Callable[[], Runner], ward: Ward) -> None:

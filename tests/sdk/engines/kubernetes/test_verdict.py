@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from tasksdk.engines.attempt import ExitReason, Phase
+from tasksdk.engines.kubernetes.copilot import BRING, TAKE
 from tasksdk.engines.kubernetes.verdict import judge, may_run
 
 JOB: dict[str, Any] = {"metadata": {"name": "j"}, "spec": {}, "status": {}}
@@ -80,6 +81,59 @@ def test_the_newest_pod_counts() -> None:
     assert judge(JOB, pods, "primary").phase is Phase.RUNNING
 
 
+def test_who_saw_a_pod_does_not_go_on_with_its_successor() -> None:
+    first, second = pod({"running": {"startedAt": BEGAN}}), pod(made="2026-01-02T03:04:09Z")
+    known = first["metadata"]["name"]
+    assert judge(JOB, [first, second], "primary", known).phase is Phase.RUNNING
+    for pods in ([second], []):
+        seen = judge(JOB, pods, "primary", known)
+        assert seen.exit is not None
+        assert seen.exit.reason is ExitReason.EVICTED
+
+
+def staged(brought: dict[str, Any], own: dict[str, Any], taken: dict[str, Any]) -> dict[str, Any]:
+    """A pod whose container stands between two helpers."""
+    found = pod()
+    found["spec"]["containers"] = [{"name": TAKE}]
+    found["status"]["initContainerStatuses"] = [{"name": BRING, "state": brought}, {"name": "primary", "state": own}]
+    found["status"]["containerStatuses"] = [{"name": TAKE, "state": taken}]
+    return found
+
+
+LATER = waits("PodInitializing")
+DONE = ended(0, "Completed")
+
+
+@pytest.mark.parametrize(
+    ("found", "phase", "storing"),
+    [
+        (staged({"running": {"startedAt": BEGAN}}, LATER, LATER), Phase.QUEUED, False),
+        (staged(DONE, {"running": {"startedAt": BEGAN}}, LATER), Phase.RUNNING, False),
+        (staged(DONE, DONE, {"running": {"startedAt": BEGAN}}), Phase.RUNNING, True),
+        (staged(DONE, DONE, LATER), Phase.RUNNING, True),
+        (staged(DONE, DONE, DONE), Phase.SUCCEEDED, False),
+        (staged(DONE, ended(3), LATER), Phase.FAILED, False),
+    ],
+)
+def test_a_container_between_helpers(found: dict[str, Any], phase: Phase, storing: bool) -> None:
+    seen = judge(JOB, [found], "primary")
+    assert (seen.phase, seen.storing) == (phase, storing)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (staged(ended(1, message="no inputs.pb\n"), LATER, LATER), "its inputs cannot be fetched: no inputs.pb"),
+        (staged(DONE, DONE, ended(1, message="disk\nfull")), "its outputs cannot be stored: full"),
+        (staged(DONE, DONE, ended(2)), "its outputs cannot be stored: it ended with exit code 2"),
+    ],
+)
+def test_a_helper_that_fails_is_told(found: dict[str, Any], said: str) -> None:
+    seen = judge(JOB, [found], "primary")
+    assert seen.exit is not None
+    assert (seen.exit.reason, seen.exit.message) == (ExitReason.ERROR, said)
+
+
 def test_what_no_node_takes_says_why() -> None:
     conditions = [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}]
     seen = judge(JOB, [pod(conditions=conditions)], "primary")
@@ -100,6 +154,7 @@ def test_an_init_container_that_is_stuck_is_told() -> None:
     [
         (None, ExitReason.LOST),
         ({**JOB, "metadata": {"name": "j", "deletionTimestamp": BEGAN}}, ExitReason.LOST),
+        ({**JOB, "status": {"conditions": [{"type": "Complete", "status": "True"}]}}, ExitReason.COMPLETED),
         (
             {**JOB, "status": {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}},
             ExitReason.LOST,
@@ -127,3 +182,5 @@ def test_what_a_node_may_still_start_is_not_removed_at_once() -> None:
     only = {"metadata": {"name": "p"}, "spec": {"nodeName": "n"}}
     assert not may_run({**only, "status": {"containerStatuses": [{"name": "p", "state": waits("ImagePullBackOff")}]}})
     assert not may_run({**only, "status": {"containerStatuses": [{"name": "p", "state": ended(1)}]}})
+    assert not may_run(staged(waits("ErrImagePull"), LATER, LATER))
+    assert may_run(staged(DONE, waits("PodInitializing"), LATER))

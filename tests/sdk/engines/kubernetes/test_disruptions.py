@@ -1,0 +1,108 @@
+"""Attempts on a real Kubernetes that takes pods away, or loses parts of itself."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from tasksdk.engines.attempt import ExitReason, SecretValue
+from tasksdk.values.resources import Resources
+
+if TYPE_CHECKING:
+    from .conftest import Ward
+
+pytestmark = pytest.mark.kube
+
+
+def test_a_pod_that_somebody_deletes_is_not_the_task_s_fault(ward: Ward) -> None:
+    async def delete() -> None:
+        ward.cluster.core.delete_namespaced_pod(ward.pod().metadata.name, ward.cluster.namespace)
+
+    end = ward.run(ward.sh("deleted-1", "sleep 1000"), delete).end  # while Kubernetes puts another in its place
+    assert end.reason is ExitReason.EVICTED
+    assert ward.left() == []
+
+
+def test_a_job_that_somebody_deletes_is_lost(ward: Ward) -> None:
+    async def delete() -> None:
+        ward.cluster.batch.delete_namespaced_job("gone-1", ward.cluster.namespace, propagation_policy="Orphan")
+
+    end = ward.run(ward.sh("gone-1", "sleep 1000"), delete).end
+    assert end.reason is ExitReason.LOST
+    assert ward.left() == []
+
+
+def test_a_node_s_eviction_is_not_the_task_s_fault(ward: Ward) -> None:
+    script = "head -c 100000000 /dev/zero > /tmp/much; sleep 1000"
+    end = ward.run(ward.sh("evicted-1", script, resources=Resources(disk="1Mi"))).end
+    assert end.reason is ExitReason.EVICTED
+    assert "ephemeral" in end.message.lower()
+    assert ward.left() == []
+
+
+def test_an_eviction_is_not_the_task_s_fault(ward: Ward) -> None:
+    """What `kubectl drain` asks for, too."""
+    secret = SecretValue("k", "v", variable="K")
+
+    async def evict() -> None:
+        name, namespace = ward.pod().metadata.name, ward.cluster.namespace
+        eviction = {"apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": {"name": name}}
+        ward.cluster.core.create_namespaced_pod_eviction(name, namespace, eviction)
+
+    end = ward.run(ward.sh("evicted-2", "sleep 1000", secrets=(secret,)), evict).end
+    assert end.reason is ExitReason.EVICTED
+    assert ward.left() == []
+
+
+def test_a_drained_node_is_not_the_task_s_fault(ward: Ward) -> None:
+    """A taint that the pod does not tolerate takes it away, as that of a node that is lost does."""
+    core = ward.cluster.core
+    (node,) = core.list_node().items
+
+    async def taint() -> None:
+        taints = [{"key": ward.cluster.namespace, "effect": "NoExecute"}]
+        core.patch_node(node.metadata.name, {"spec": {"taints": taints}})
+
+    try:
+        end = ward.run(ward.sh("drained-1", "sleep 1000"), taint).end
+    finally:
+        core.patch_node(node.metadata.name, {"spec": {"taints": None}})
+    assert end.reason is ExitReason.EVICTED
+    assert ward.left() == []
+
+
+@pytest.mark.parametrize("programs", [("kube-apiserver",), ("etcd",), ("kubelet", "containerd")])
+def test_a_killed_part_of_the_cluster_loses_nothing(ward: Ward, programs: tuple[str, ...]) -> None:
+    async def restart() -> None:
+        def again() -> None:
+            for program in programs:
+                subprocess.run([ward.cluster.script, "kill", program], check=True)
+            subprocess.run([ward.cluster.script, "up"], check=True)
+
+        await asyncio.to_thread(again)
+
+    script = "for n in $(seq 40); do echo $n; sleep 0.2; done; exit 7"
+    told = ward.run(ward.sh("restart-1", script), restart)
+    assert (told.end.reason, told.end.code) == (ExitReason.ERROR, 7)
+    assert told.lines == [str(n) for n in range(1, 41)]
+    assert ward.left() == []
+
+
+def test_a_task_that_ends_while_nobody_can_be_asked_is_told(ward: Ward) -> None:
+    async def while_away() -> None:
+        def again() -> None:
+            subprocess.run([ward.cluster.script, "kill", "kube-apiserver"], check=True)
+            pod = ward.processes("the-program-of-this-test")
+            assert pod
+            while ward.processes("the-program-of-this-test"):
+                continue
+            subprocess.run([ward.cluster.script, "up"], check=True)
+
+        await asyncio.to_thread(again)
+
+    script = "import time; time.sleep(3); print('the-program-of-this-test'); raise SystemExit(7)"
+    told = ward.run(ward.spec("away-1", "python", "-c", script), while_away)
+    assert (told.end.reason, told.end.code, told.lines) == (ExitReason.ERROR, 7, ["the-program-of-this-test"])
+    assert ward.left() == []
