@@ -51,8 +51,8 @@ class Amount:
 class PlatformForecast:
     """What one platform takes; `unknown` says why there is no more to say, where there is none.
 
-    `base_there` and `base_mounted` are bytes of the base at the target and at a repository beside it; `uploaded` is at
-    most what must be sent.
+    `base_there` and `base_mounted` are bytes of the base at the target and at a repository beside it; `uploaded` is
+    about what must be sent: wheels count as they are published, sources before they are compressed.
     """
 
     platform: Platform

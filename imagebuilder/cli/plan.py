@@ -154,7 +154,7 @@ def _show_platform(one: PlatformForecast, *, named: bool) -> None:
         _line("unknown", one.unknown.splitlines()[0])
         _line("upload", "cannot be told")
     elif one.uploaded.known or one.uploaded.unknown:
-        _line("upload", f"at most {_amount(one.uploaded)}")
+        _line("upload", f"about {_amount(one.uploaded)}" if one.uploaded.known else _amount(one.uploaded))
 
 
 def _amount(amount: Amount) -> str:

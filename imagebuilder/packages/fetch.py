@@ -8,7 +8,14 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from imagebuilder.errors import BuildError, DeniedError, RegistryError, SourceChangedError, VerificationError
+from imagebuilder.errors import (
+    BuildError,
+    DeniedError,
+    ImageBuilderError,
+    RegistryError,
+    SourceChangedError,
+    VerificationError,
+)
 from imagebuilder.registry.clock import Clock, SystemClock
 from imagebuilder.registry.origin import Location
 from imagebuilder.registry.transport import Request, Transport
@@ -103,6 +110,11 @@ class Fetcher:
             raise failure
         return tuple(tasks[file.sha256, file.name].result() for file in files)
 
+    def sizes(self, files: Sequence[LockedFile]) -> tuple[int | None, ...]:
+        """Bytes of files, in their order, as this disk, the lock or the index says; None where none does."""
+        with ThreadPoolExecutor(max(1, min(self._workers, len(files))), "sizes") as pool:
+            return tuple(pool.map(self._size, files))
+
     def _wait(self, tasks: Collection[Future[Path]], check: Callable[[], None]) -> set[Future[Path]]:
         while True:
             done, waiting = wait(tasks, timeout=_LOOK, return_when=FIRST_EXCEPTION)
@@ -136,21 +148,34 @@ class Fetcher:
                 raise SourceChangedError(error.message, hint="let nothing write to it, and build again") from None
         return self._download(file, count)
 
-    def _download(self, file: LockedFile, count: Callable[[int], None]) -> Path:
+    def _size(self, file: LockedFile) -> int | None:
+        known = self._store.size(file)
+        if known is not None or file.size is not None:
+            return file.size if known is None else known
+        try:
+            if file.location is not None:
+                return Path(file.location).stat().st_size
+            request = self._request("HEAD", file)
+            response = self._transport.send(request, self._clock.monotonic() + self._settings.operation_timeout)
+        except (OSError, ImageBuilderError):
+            return None
+        response.discard()
+        length = response.headers.get("content-length", "")
+        return int(length) if response.status == 200 and length.isdecimal() else None
+
+    def _request(self, method: str, file: LockedFile) -> Request:
         try:
             location = Location.parse(file.url or "")
         except ValueError as error:
             raise BuildError(f"{file.name} has no URL that it could be fetched from: {error}") from None
         # It is asked for what the user's own index or lock named.
         self._transport.trust(location.origin)
-        request = Request(
-            "GET",
-            location,
-            location.origin.authority,
-            f"fetching {file.name}",
-            _HEADERS,
-            self._logins.authorization(location),
-        )
+        login = self._logins.authorization(location)
+        return Request(method, location, location.origin.authority, f"fetching {file.name}", _HEADERS, login)
+
+    def _download(self, file: LockedFile, count: Callable[[int], None]) -> Path:
+        request = self._request("GET", file)
+        location = request.location
         deadline = self._clock.monotonic() + self._settings.operation_timeout
         attempt, damaged = 0, 0
         while True:

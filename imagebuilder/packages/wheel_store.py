@@ -48,9 +48,12 @@ class WheelStore:
             path.unlink()
         return None
 
-    def has(self, file: LockedFile) -> bool:
-        """Whether a file of that digest is there, without looking into it."""
-        return self._path(file).is_file()
+    def size(self, file: LockedFile) -> int | None:
+        """Bytes of the file of that digest, without looking into it; None if it is not there."""
+        try:
+            return self._path(file).stat().st_size
+        except OSError:
+            return None
 
     def add(self, file: LockedFile, pieces: Iterable[bytes], source: str) -> Path:
         """Write a file from its pieces; `source` is where they come from, for messages.

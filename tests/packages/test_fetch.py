@@ -80,6 +80,28 @@ def test_files_come_in_their_order_each_once_and_then_from_the_disk(server: Serv
     assert len(server.asked) == 12
 
 
+def test_sizes_are_told_by_the_disk_the_lock_and_the_index(server: Server, store: WheelStore, tmp_path: Path) -> None:
+    def gone(handler: http.server.BaseHTTPRequestHandler) -> None:
+        reply(handler, 404, b"")
+
+    server.answers["/gone.whl"] = gone
+    there = locked("there.whl", DATA, server.gives("/there.whl", DATA))
+    asked = locked("asked.whl", b"1234567", server.gives("/asked.whl", b"1234567"))
+    local = tmp_path / "local.whl"
+    local.write_bytes(b"12345")
+    fetcher = make(store)
+    fetcher.fetch([there])
+    files = [
+        there,
+        asked,
+        locked("told.whl", b"123", "http://127.0.0.1:1/told.whl", size=3),
+        locked("local.whl", b"12345", location=str(local)),
+        locked("gone.whl", b"1", f"{server.url}/gone.whl"),
+    ]
+    assert fetcher.sizes(files) == (len(DATA), 7, 3, 5, None)
+    assert [path for path in parts(store) if path.name != "there.whl"] == []
+
+
 def test_wrong_bytes_are_asked_for_once_more_and_never_kept(server: Server, store: WheelStore) -> None:
     url = server.gives(f"/{NAME}", b"evil" * 100)
     seen: list[int] = []

@@ -118,8 +118,9 @@ class DirectBuilder:
                 emit=lambda _event: None, cancel=threading.Event(),
             )  # fmt: skip
         return forecast(
-            self._environments, self._cache_dir, plan, request, facts, platform=platform, room=room, sdists=sdists
-        )
+            self._environments, self._cache_dir, plan, request, facts,
+            settings=self._settings, platform=platform, room=room, sdists=sdists,
+        )  # fmt: skip
 
     def build_on(
         self, bases: Sequence[Base], plan: Plan, request: BuildRequest, emit: Emit, cancel: threading.Event

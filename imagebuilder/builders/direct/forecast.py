@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from imagebuilder.builders.direct.python import missing_of
 from imagebuilder.cache.kinds import WHEELS
 from imagebuilder.errors import WorkError
-from imagebuilder.packages import NeedsBuild, WheelStore, noted
+from imagebuilder.packages import Fetcher, Logins, NeedsBuild, WheelStore, noted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from imagebuilder.layers import Layer
     from imagebuilder.packages import LockedFile, LockedPackage
     from imagebuilder.plan.ops import Plan
+    from imagebuilder.registry.settings import RegistrySettings
     from imagebuilder.spec.credential import Index
     from imagebuilder.spec.platform import Platform
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 class Forecast:
     """What an environment takes: `fetched` of the files are not on this disk, `built` have no wheel.
 
-    `layers` are there where all of them are known already.
+    `layers` are there where all of them are known already; otherwise files have the size that somebody tells.
     """
 
     files: list[LockedFile]
@@ -53,6 +54,7 @@ def forecast(
     request: BuildRequest,
     facts: BaseFacts,
     *,
+    settings: RegistrySettings,
     platform: Platform,
     room: int,
     sdists: Sdists | None = None,
@@ -83,8 +85,11 @@ def forecast(
     found = [built[id(one)] if isinstance(one, NeedsBuild) else one for one in chosen]
     files = [noted(file, one) for file, one in zip(found, resolution.packages, strict=True) if file is not None]
     needed = [one for one in missing if built[id(one)] is None]
-    layers = None
     if files and not needed:
         layers = environments.stack(request, files, target, platform=platform, room=room)[0].known()
+        if layers is not None:
+            return Forecast(files, [], needed, layers)
     store = WheelStore(WHEELS.at(cache_dir))
-    return Forecast(files, [file for file in files if not store.has(file)], needed, layers)
+    with Fetcher(store, settings, Logins(resolution.logins)) as fetcher:
+        files = [replace(file, size=size) for file, size in zip(files, fetcher.sizes(files), strict=True)]
+    return Forecast(files, [file for file in files if store.size(file) is None], needed)

@@ -35,7 +35,8 @@ def test_wheels_files_and_a_base(bench: Any, code: Path, make_wheel: Any) -> Non
     (one,) = before.platforms
     assert (one.wheels, one.fetched, one.built, one.unknown) == (1, [wheel.name], [], None)
     assert one.base_mounted > 0
-    assert one.uploaded == Amount(24, 1)  # the sources; the wheel's size stands in no lock
+    assert one.uploaded == Amount(24 + wheel.stat().st_size)
+    assert one.fetch == Amount(wheel.stat().st_size)
     assert not list(IMAGES.at(bench.folder / "cache").glob("blobs/sha256/*"))
     bench.build(image, bench.auto())
     assert foretell(bench, image).is_there
