@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
@@ -122,7 +121,6 @@ def test_a_short_life_counts_as_sixty_seconds(private, pushed, secret_ref, clock
 @pytest.mark.parametrize("user", [("ann", "wrong"), ("bob", "pw"), None])
 def test_denied_is_fast_and_not_repeated(private, clock, secret_ref, user):
     credentials = store(private, *user) if user else None
-    begun = time.monotonic()
     with Client(credentials=credentials, clock=clock) as client:
         verdict = check(client, secret_ref, (AMD64,))
         assert isinstance(verdict, Unknown)
@@ -132,7 +130,6 @@ def test_denied_is_fast_and_not_repeated(private, clock, secret_ref, user):
         assert len(private.seen) <= 3
         access = client.can_push(secret_ref)
     assert not access
-    assert time.monotonic() - begun < 1
     assert clock.slept == []
 
 

@@ -363,15 +363,28 @@ def test_two_copies_to_one_repository_upload_once(second, patient, ref, dst, roo
 
 
 def test_a_closed_copier_ends_what_is_under_way(second, ref, dst, root, images, client):
-    second.fault(Fault("PUT", "/uploads/", times=None, delay=0.5))
+    arrived, released, stored = threading.Event(), threading.Event(), threading.Event()
+    true = second.contents.answer
+
+    def answer(asked):
+        if asked.method != "PUT":
+            return true(asked)
+        arrived.set()
+        released.wait(60)
+        try:
+            return true(asked)
+        finally:
+            stored.set()
+
+    second.contents.answer = answer
     copier = Copier(client, parallel=2)
     waiting = copier.start(ref, dst)
-    threading.Timer(0.1, copier.close).start()
-    begun = time.monotonic()
+    assert arrived.wait(60)
+    copier.close()
     with pytest.raises(Exception, match="closed"):
-        waiting.result()
-    assert time.monotonic() - begun < 0.4
-    time.sleep(0.6)
+        waiting.result(60)
+    released.set()
+    assert stored.wait(60)  # a blob arrives, and nothing comes after it
     assert not there(client, dst, root)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -66,10 +65,8 @@ def test_the_same_request_gives_the_same_image(bench: Any, builder: Any) -> None
 def test_a_cancel_is_an_interrupt(bench: Any, builder: Any) -> None:
     cancel = threading.Event()
     cancel.set()
-    began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         builder.build(make(bench, AMD64), lambda _: None, cancel)
-    assert time.monotonic() - began < 5
 
 
 def test_a_listener_that_fails_ends_the_build(bench: Any, builder: Any) -> None:
