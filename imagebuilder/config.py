@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from imagebuilder.cache.amounts import parse_size
 from imagebuilder.cache.kinds import SOURCES
-from imagebuilder.errors import ConfigError, InvalidReferenceError, SpecError
+from imagebuilder.errors import ConfigError
 from imagebuilder.identity.recipe import DEFAULT_EPOCH, recipe
+from imagebuilder.settings import (
+    SETTINGS,
+    VARIABLES,
+    checked,
+    find_table,
+    registry_tables,
+    shared_cache,
+    site_table,
+    strings,
+    variables,
+)
 from imagebuilder.spec.credential import Index
-from imagebuilder.spec.reference import DOCKER_HUB, Reference
-from imagebuilder.spec.script import load_toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,58 +40,11 @@ if TYPE_CHECKING:
     from imagebuilder.registry import Client, HostSettings
     from imagebuilder.registry.credential import Credential
     from imagebuilder.sources.material import Material
+    from imagebuilder.spec.reference import Reference
 
-FILE = "imagebuilder.toml"
-PREFIX = "IMAGEBUILDER_"
 KINDS = ("auto", "direct", "buildkit")
-MIRRORS = f"{PREFIX}MIRRORS"
 CACHE_SIZE = "20GB"
-
-_SETTINGS: Mapping[str, type] = {
-    "registry": str,
-    "builder": str,
-    "epoch": int,
-    "locked": bool,
-    "cache": str,
-    "cache_write": bool,
-    "cache_dir": str,
-    "cache_size": str,
-    "on_unknown": str,
-    "parallel": int,
-    "bytecode": bool,
-    "cache_from": list,
-    "cache_to": list,
-    "images": dict,
-    "secrets": dict,
-    "site": dict,
-    "registries": dict,
-}
-_SITE: Mapping[str, type] = {"ca_bundle": str, "index_url": str, "extra_index_urls": list, "network": str}
-_HOST: Mapping[str, type] = {
-    "plain_http": bool,
-    "mirrors": list,
-    "denied_means_absent": bool,
-    "ca_bundle": str,
-    "chunk_size": int,
-}
-# Settings that are one word, and so can stand in a variable: IMAGEBUILDER_REGISTRY and so on.
-_VARIABLES = (
-    "registry",
-    "builder",
-    "epoch",
-    "locked",
-    "cache",
-    "cache_write",
-    "cache_dir",
-    "cache_size",
-    "on_unknown",
-    "parallel",
-    "bytecode",
-)
-_SITE_VARIABLES = ("ca_bundle", "index_url", "network")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY")
-_TRUTH = {"true": True, "1": True, "false": False, "0": False}
-_NAMES = {str: "a string", int: "a whole number", bool: "true or false", list: "a list of strings", dict: "a table"}
 
 
 @dataclass(frozen=True)
@@ -216,9 +178,9 @@ def load(
         ConfigError: one of them makes no sense; the message says which.
     """
     environ = os.environ if environ is None else environ
-    source, table = _find(folder or Path.cwd())
-    settings = _checked(table, _SETTINGS, f"{source}")
-    settings |= _variables(environ, _VARIABLES, _SETTINGS)
+    source, table = find_table(folder or Path.cwd())
+    settings = checked(table, SETTINGS, f"{source}")
+    settings |= variables(environ, VARIABLES, SETTINGS)
     given = {key: value for key, value in (flags or {}).items() if value not in (None, ())}
     secrets = {**settings.get("secrets", {}), **given.pop("secrets", {})}
     settings |= given
@@ -229,118 +191,14 @@ def load(
     recipe(settings.get("epoch", DEFAULT_EPOCH))
     settings["cache_dir"] = Path(settings.get("cache_dir") or _cache_dir(environ)).expanduser().absolute()
     settings["cache_size"] = parse_size(settings.get("cache_size") or CACHE_SIZE, "cache_size")
-    settings["cache"] = _shared_cache(settings.get("cache"), write=settings.get("cache_write", False))
-    settings["site"] = _site(settings.get("site", {}), environ, source)
-    settings["secrets"] = _strings(secrets, f"{source}: secrets")
-    settings["images"] = _strings(settings.get("images", {}), f"{source}: images")
-    settings["registries"] = _registries(settings.get("registries", {}), environ, source)
+    settings["cache"] = shared_cache(settings.get("cache"), write=settings.get("cache_write", False))
+    settings["site"] = site_table(settings.get("site", {}), environ, source)
+    settings["secrets"] = strings(secrets, f"{source}: secrets")
+    settings["images"] = strings(settings.get("images", {}), f"{source}: images")
+    settings["registries"] = registry_tables(settings.get("registries", {}), environ, source)
     for key in ("cache_from", "cache_to"):
         settings[key] = tuple(settings.get(key, ()))
     return Config(environ=environ, source=source, **settings)
-
-
-def _find(folder: Path) -> tuple[Path | None, dict[str, Any]]:
-    for parent in (folder, *folder.absolute().parents):
-        own, project = parent / FILE, parent / "pyproject.toml"
-        if own.is_file():
-            return own, _read(own)
-        if project.is_file():
-            tool = _read(project).get("tool", {})
-            table = tool.get("imagebuilder") if isinstance(tool, dict) else None
-            if table is not None:
-                return project, table
-    return None, {}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return load_toml(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
-    except SpecError as error:
-        raise ConfigError(error.message) from error
-
-
-def _checked(table: object, known: Mapping[str, type], where: str) -> dict[str, Any]:
-    if not isinstance(table, dict):
-        raise ConfigError(f"{where} is not a table")
-    for key, value in table.items():
-        if key not in known:
-            raise ConfigError(f"{where}: {key!r} is not a setting", hint=f"it can be {', '.join(sorted(known))}")
-        fits = isinstance(value, known[key]) and (known[key] is bool or not isinstance(value, bool))
-        if isinstance(value, list):
-            fits = fits and all(isinstance(item, str) for item in value)
-        if not fits:
-            raise ConfigError(f"{where}: {key} is {value!r}, not {_NAMES[known[key]]}")
-    return dict(table)
-
-
-def _variables(environ: Mapping[str, str], keys: tuple[str, ...], known: Mapping[str, type]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key in keys:
-        name = f"{PREFIX}{key.upper()}"
-        value = environ.get(name)
-        if not value:
-            continue
-        if known[key] is int and not value.isdigit():
-            raise ConfigError(f"{name} is {value!r}, not {_NAMES[int]}")
-        if known[key] is bool and value.lower() not in _TRUTH:
-            raise ConfigError(f"{name} is {value!r}, not {_NAMES[bool]}")
-        found[key] = int(value) if known[key] is int else _TRUTH[value.lower()] if known[key] is bool else value
-    return found
-
-
-def _strings(table: Mapping[str, Any], where: str) -> dict[str, str]:
-    for name, value in table.items():
-        if not isinstance(value, str):
-            raise ConfigError(f"{where}.{name} is {value!r}, not {_NAMES[str]}")
-    return dict(table)
-
-
-def _site(table: dict[str, Any], environ: Mapping[str, str], source: Path | None) -> dict[str, Any]:
-    site = _checked(table, _SITE, f"{source}: site")
-    if "ca_bundle" in site and source is not None:
-        site["ca_bundle"] = str(source.parent / site["ca_bundle"])
-    site |= _variables(environ, _SITE_VARIABLES, _SITE)
-    # Where this machine's own tools need a CA bundle to reach anything, steps that build here do too.
-    if "ca_bundle" not in site and environ.get("SSL_CERT_FILE"):
-        site["ca_bundle"] = environ["SSL_CERT_FILE"]
-    return site
-
-
-def _registries(
-    table: Mapping[str, Any], environ: Mapping[str, str], source: Path | None
-) -> dict[str, Mapping[str, Any]]:
-    hosts: dict[str, Any] = {
-        name: _checked(host, _HOST, f"{source}: registries.{name}") for name, host in table.items()
-    }
-    for pair in environ.get(MIRRORS, "").split():
-        name, equals, mirror = pair.partition("=")
-        if not equals or not mirror:
-            raise ConfigError(f"{MIRRORS} has {pair!r}", hint="write docker.io=mirror.corp:5000")
-        host = hosts.setdefault(name, {})
-        host["mirrors"] = [*host.get("mirrors", []), mirror]
-    return hosts
-
-
-def _shared_cache(text: str | None, *, write: bool) -> Reference | None:
-    """The repository that machines share, `registry/repository`."""
-    if not text:
-        if write:
-            raise ConfigError(
-                "cache_write is set, and no cache is",
-                hint='name a repository: cache = "registry.example.com/team/cache"',
-            )
-        return None
-    try:
-        reference = Reference.parse(text)
-    except InvalidReferenceError as error:
-        raise ConfigError(f"cache is {text!r}: {error.message}", hint=error.hint) from None
-    if reference.tag or reference.digest or reference.registry == DOCKER_HUB != text.partition("/")[0]:
-        raise ConfigError(
-            f"cache is {text!r}, not a registry and a repository", hint='write "registry.example.com/team/cache"'
-        )
-    return reference
 
 
 def _host(table: Mapping[str, Any]) -> HostSettings:
