@@ -7,6 +7,8 @@ import hashlib
 import io
 import json
 import tarfile
+import threading
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from imagebuilder.builders.events import Log, Step
@@ -15,7 +17,6 @@ from imagebuilder.registry import media_types
 from imagebuilder.registry.store import MemoryStore
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Mapping
 
     from imagebuilder.builders.events import Emit
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 class FixedBuilder(Builder):
     """Makes an image that says what it was asked for; `failures` are raised instead, by the name of the request.
 
-    It waits for `gate` first, like a build that takes its time. `requests` are those it got.
+    It waits for `gate` first, like a build that takes its time. `requests` are those it got; `begun` says which have
+    begun, by their names.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class FixedBuilder(Builder):
         self.gate = dict(gate or {})
         self.requests: list[BuildRequest] = []
         self.cancelled: list[str] = []
+        self.begun: defaultdict[str, threading.Event] = defaultdict(threading.Event)
 
     def build(self, request: BuildRequest, emit: Emit, cancel: threading.Event) -> Built:
         """Make one image.
@@ -45,6 +48,7 @@ class FixedBuilder(Builder):
         """
         self.requests.append(request)
         emit(Step(request.name, "1", request.plan.titles[0], "started", 0))
+        self.begun[request.name].set()
         gate = self.gate.get(request.name)
         while not cancel.is_set() and gate is not None and not gate.wait(0.01):
             pass

@@ -171,6 +171,7 @@ def test_one_identifier_is_built_once_and_published_under_every_name(shop):
 
 def test_a_failing_build_cancels_the_other(shop):
     shop.builder = FixedBuilder({"bad": BuildError("bad: no")}, {"slow": threading.Event()})
+    shop.builder.gate["bad"] = shop.builder.begun["slow"]
     bad, slow = shop.image("bad").with_labels({"a": "1"}), shop.image("slow").with_labels({"b": "1"})
     with pytest.raises(BuildError, match="bad: no"):
         shop.ensure(slow, bad, shop.image("later").with_labels({"c": "1"}), parallel=2)
@@ -182,7 +183,7 @@ def test_a_failing_build_cancels_the_other(shop):
 def test_a_cancel_is_an_interrupt(shop):
     shop.builder = FixedBuilder(gate={"app": threading.Event()})
     cancel = threading.Event()
-    threading.Timer(0.1, cancel.set).start()
+    shop.builder.begun["app"] = cancel
     with pytest.raises(KeyboardInterrupt):
         shop.ensure(shop.image(), cancel=cancel)
     assert shop.builder.cancelled == ["app"]
