@@ -112,7 +112,6 @@ class Config:
         """The builder that `builder` names: auto, direct, buildkit, or a buildx builder for what must run."""
         from imagebuilder.builders.auto import AutoBuilder
         from imagebuilder.builders.buildkit import BuildKitBuilder
-        from imagebuilder.builders.wheels import WheelStage
 
         named = None if self.builder in KINDS else self.builder
         buildkit = BuildKitBuilder(self.cache_dir, self.environ, named)
@@ -120,8 +119,12 @@ class Config:
             return buildkit
         if self.builder == "direct":
             return self.make_direct(client)
-        direct = self.make_direct(client, WheelStage(self.cache_dir, self.environ, named))
-        return AutoBuilder(direct, buildkit, client, self.cache_dir)
+        return AutoBuilder(self.make_direct(client, self._stage()), buildkit, client, self.cache_dir)
+
+    def _stage(self) -> WheelStage:
+        from imagebuilder.builders.wheels import WheelStage
+
+        return WheelStage(self.cache_dir, self.environ, None if self.builder in KINDS else self.builder)
 
     def _sdk(self, wanted: SdkFor) -> Material:
         from imagebuilder.builders.sdk import Sdks
@@ -138,7 +141,7 @@ class Config:
         """What finds out what a lock pins."""
         from imagebuilder.builders.direct.pinning import Pinner
 
-        return Pinner(self.cache_dir, client, self.environ)
+        return Pinner(self.cache_dir, client, self.environ, None if self.builder == "direct" else self._stage())
 
     def _registry_map(self, client: Client) -> RegistryMap | None:
         if self.cache is None:

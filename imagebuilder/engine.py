@@ -89,6 +89,8 @@ class Engine:
             reference = pinned_base(item.base_reference, item.pins) if item.pins else item.base_reference
             user = self.bases.user(reference, item.image.platforms[0])
         wanted = sdk_of(item.image, item.materials)
+        if wanted is not None and item.pins is not None:
+            wanted = wanted._replace(bytecode=item.pins.bytecode)
         sdk = self.sdks(wanted) if wanted is not None else None
         plan = lower(item.image, item.identity, item.materials, self.resolver.recipe, user, sdk)
         return plan if item.pins is None or isinstance(plan, DockerfilePlan) else pinned(plan, item.pins)

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from imagebuilder.builders.direct.interpreters import interpreter_for, version_of
+from imagebuilder.builders.direct.interpreters import interpreter_for, pinned_interpreter, version_of
 from imagebuilder.builders.workspace import workspace
 from imagebuilder.cache.kinds import SDKS
 from imagebuilder.cache.notes import read_note, write_note
@@ -66,14 +66,15 @@ class Sdks:
         """What is copied into the virtual environment.
 
         Raises:
+            LockError: this machine lacks the Python that a lock names.
             MissingDependencyError: this machine lacks the SDK, or has another version.
             SpecError: there is no such version.
             BuildError: what it needs could not be fetched.
         """
         pins = _pins(wanted.version)
         own = _own_files(wanted.version)
-        interpreter = interpreter_for(wanted.python, self.environ) if self.site.bytecode else None
-        compiled_by = version_of(interpreter) if interpreter else None  # None for one that does not run
+        interpreter = self._interpreter(wanted)
+        compiled_by = version_of(interpreter) if interpreter else None
         hasher = hashlib.sha256(repr((_FORM, wanted, pins, self.venv, compiled_by)).encode())
         for path, data in own.items():
             hasher.update(f"{path}\0{len(data)}\0".encode() + data)
@@ -87,6 +88,11 @@ class Sdks:
                 (one.filename, Text(found.read(one), one.filename.startswith("bin/"))) for one in found.infolist()
             ]
         return Material(tuple(pieces))
+
+    def _interpreter(self, wanted: SdkFor) -> str | None:
+        if wanted.bytecode is None:
+            return interpreter_for(wanted.python, self.environ) if self.site.bytecode else None
+        return pinned_interpreter("the task SDK", wanted.bytecode, self.environ) if wanted.bytecode else None
 
     def _archive(
         self, wanted: SdkFor, pins: tuple[str, ...], own: Mapping[str, bytes], interpreter: str | None

@@ -44,5 +44,7 @@ def _packages(before: PlatformPins, after: PlatformPins) -> Iterator[str]:
         yield "other files of the same versions"
     if before.bytecode != after.bytecode:
         yield f"bytecode of Python {before.bytecode or 'none'} became {after.bytecode or 'none'}"
+    if before.tools != after.tools:
+        yield f"what builds packages until {before.tools or 'any time'} became until {after.tools or 'any time'}"
     if before.base != after.base and was == now:
         yield "another base"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 NAME: Final = "imagebuilder.lock"
 _VERSION: Final = 1
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z|sha512:[0-9a-f]{128}\Z")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")
+_TOOLS: Final = "build-tools-until"
 _RELOCK: Final = "write it anew with `imagebuild lock`"
 _HEADER: Final = """\
 # What the images of the specs beside this file are made from, to the byte. Written by `imagebuild lock`; keep it in
@@ -138,6 +140,7 @@ def _platform(data: Fields) -> PlatformPins:
         data.text("bytecode", ""),
         data.text("unpinned", ""),
         tuple(_package(one) for one in data.tables("package")),
+        _time(data, _TOOLS),
     )
 
 
@@ -155,6 +158,13 @@ def _form(data: Fields) -> int:
     if type(form) is not int:
         raise data.error(f"has form = {form!r}, which is no number")
     return form
+
+
+def _time(data: Fields, key: str) -> str:
+    text = data.text(key, "")
+    if text and not _TIME.match(text):
+        raise data.error(f"has {key} = {text[:100]!r}, which is no time")
+    return text
 
 
 def _digest(data: Fields, key: str) -> str:
@@ -195,6 +205,7 @@ def _lines(images: tuple[ImageLock, ...]) -> Iterator[str]:
                     "machine": platform.machine,
                     "bytecode": platform.bytecode,
                     "unpinned": platform.unpinned,
+                    _TOOLS: platform.tools,
                 },
             )
             for package in platform.packages:

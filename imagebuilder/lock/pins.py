@@ -52,7 +52,8 @@ class PlatformPins:
 
     `base` is the digest of the base's manifest, `machine` what `platform.machine()` says there, `bytecode` the full
     version of the Python that compiles, empty where nothing is compiled. `unpinned` says why the packages are not
-    fixed, where they are not.
+    fixed, where they are not. `tools` is a time (RFC 3339): what build backends ask indexes for is no newer; empty
+    where nothing is built, or no index tells the times of its files.
     """
 
     platform: str
@@ -61,6 +62,7 @@ class PlatformPins:
     bytecode: str = ""
     unpinned: str = ""
     packages: tuple[PinnedPackage, ...] = ()
+    tools: str = ""
 
     @property
     def versions(self) -> dict[str, str]:
@@ -87,12 +89,19 @@ class Pins:
                 "platform": one.platform,
                 "base": one.base,
                 "bytecode": one.bytecode,
+                "tools": one.tools,
                 "packages": [[package.step, _content(package.table)] for package in one.packages],
             }
             for one in sorted(self.platforms, key=lambda one: one.platform)
         ]
         text = json.dumps([self.form, document], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(b"imagebuilder lock 1\n" + text.encode()).hexdigest()
+
+    @property
+    def bytecode(self) -> str:
+        """The version that compiles what all platforms share; empty where they do not agree."""
+        (version, *others) = {one.bytecode for one in self.platforms}
+        return "" if others else version
 
     def of(self, platform: Platform) -> PlatformPins:
         """Those of one platform."""
@@ -103,7 +112,9 @@ class Pins:
 
         def cut(one: PlatformPins) -> PlatformPins:
             packages = tuple(package for package in one.packages if package.step <= steps)
-            return replace(one, packages=packages, bytecode=one.bytecode if steps else "")
+            return replace(
+                one, packages=packages, bytecode=one.bytecode if steps else "", tools=one.tools if steps else ""
+            )
 
         return replace(self, platforms=tuple(map(cut, self.platforms)))
 

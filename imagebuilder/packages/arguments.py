@@ -75,9 +75,10 @@ _MANNER: Final[Mapping[str, bool]] = {
     "--refresh-package": True,
 }
 # A lock has the answers to these already.
-_RESOLVER: Final = ("--default-index", "--index", "--prerelease", "--resolution", "--fork-strategy", "--exclude-newer")
+CUTOFF: Final = "--exclude-newer"
+_RESOLVER: Final = ("--default-index", "--index", "--prerelease", "--resolution", "--fork-strategy", CUTOFF)
 _URLS: Final = ("--default-index", "--extra-index-url", "--find-links", "-f", "--index", "--index-url", "-i")
-_BUILD: Final = (*_URLS, "--no-index", "--index-strategy", "--exclude-newer", "--no-sources")
+_BUILD: Final = (*_URLS, "--no-index", "--index-strategy", CUTOFF, "--no-sources")
 _REMOTE = re.compile(r"(?:[A-Za-z0-9._-]+=)?https?://")
 REQUIRE_HASHES: Final = "--require-hashes"
 

@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 
 class SdkFor(NamedTuple):
-    """A version of the SDK, and the Python that runs it."""
+    """A version of the SDK, and the Python that runs it.
+
+    `bytecode` is the full version of the Python that compiles it; empty for none, None for any that is at hand.
+    """
 
     version: str
     python: PythonVersion
+    bytecode: str | None = None
 
 
 def sdk_of(image: Image, materials: Materials) -> SdkFor | None:

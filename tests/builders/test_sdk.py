@@ -1,11 +1,13 @@
 """What is asked of the task SDK's place in an image without fetching anything; tests/e2e/test_sdk.py builds with it."""
 
+import sys
+
 import pytest
 from tasksdk.version import VERSION
 
 from imagebuilder.builders.sdk import Sdks
 from imagebuilder.builders.site import Site
-from imagebuilder.errors import MissingDependencyError, SpecError
+from imagebuilder.errors import LockError, MissingDependencyError, SpecError
 from imagebuilder.plan.sdk import SdkFor
 from imagebuilder.spec.sdk import SDK_VERSION
 
@@ -41,3 +43,23 @@ def test_no_sdk_on_this_machine(sdks, monkeypatch):
     with pytest.raises(MissingDependencyError) as caught:
         sdks.material(SdkFor(SDK_VERSION, (3, 11)))
     assert f"tasksdk=={SDK_VERSION}" in (caught.value.hint or "")
+
+
+@pytest.fixture
+def not_fetched(monkeypatch):
+    monkeypatch.setattr(Sdks, "_fetch", lambda *_: None)
+
+
+def compiled(material):
+    return [at for at, _ in material.pieces if at.endswith(".pyc")]
+
+
+def test_a_lock_says_who_compiles(tmp_path, not_fetched):
+    """Two machines with a lock have other Pythons at hand, and what they would compile is not the same."""
+    sdks = Sdks(tmp_path, {"HOME": str(tmp_path), "PATH": ""}, Site(), "/opt/venv")
+    own = sys.version_info[:2]
+    exact = ".".join(map(str, sys.version_info[:3]))
+    assert compiled(sdks.material(SdkFor(SDK_VERSION, own, exact)))
+    assert not compiled(sdks.material(SdkFor(SDK_VERSION, own, "")))
+    with pytest.raises(LockError, match=r"its lock has bytecode of Python 3\.11\.0, which is not on this machine"):
+        sdks.material(SdkFor(SDK_VERSION, own, "3.11.0"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ app = (
 )
 steps = _base.clone(name="{name}-steps").with_apt_packages("tree").with_pip_packages("click<8.2")
 run = _base.clone(name="{name}-run").with_pip_packages("click<8.2").with_commands(["python -c 'import click'"])
+built = _base.clone(name="{name}-built").with_pip_packages("docopt==0.6.2", "click<8.2")
 """
 
 
@@ -54,10 +56,9 @@ class Clone:
         assert done.returncode == code, done.stdout + done.stderr
         return json.loads(done.stdout) if "--json" in args else done.stdout + done.stderr
 
-    def build(self, name: str) -> dict[str, Any]:
-        made: dict[str, Any] = self.run("build", "spec.py", "--name", name, "--locked", "--force", "--json")["images"][
-            0
-        ]
+    def build(self, name: str, *options: str) -> dict[str, Any]:
+        words = ("build", "spec.py", "--name", name, "--locked", "--force", "--json", *options)
+        made: dict[str, Any] = self.run(*words)["images"][0]
         return made
 
 
@@ -115,6 +116,25 @@ def test_what_is_assembled_on_steps_that_ran(here: Clone, there: Clone, forge: F
     assert one["digest"] == other["digest"]
     assert "8.1." in forge.sh(one["uri"], "tree --version >&2; python -c 'import click; print(click.__version__)'")
     assert there.run("verify", one["uri"], "--json")["same"]
+
+
+def test_what_is_built_from_source(here: Clone, there: Clone, forge: Forge) -> None:
+    """Its source is pinned, and the tools that build it by their time: each machine builds the same wheel, anew."""
+    path = here.folder / "imagebuilder.lock"
+    lock = path.read_text()
+    assert 'name = "docopt"\nversion = "0.6.2"\nstep = 1\nsdist = {hashes = {sha256 = "49b3a825' in lock
+    assert "unpinned" not in lock
+    one, other = here.build("built", "--no-cache"), there.build("built", "--no-cache")
+    assert one["digest"] == other["digest"]
+    assert there.run("verify", one["uri"], "--json")["same"]
+    assert forge.sh(one["uri"], "python -c 'import docopt; print(docopt.__version__)'").strip() == "0.6.2"
+    path.write_text(re.sub('build-tools-until = ".*"', 'build-tools-until = "2001-01-01T00:00:00Z"', lock))
+    try:
+        said = here.run("build", "spec.py", "--name", "built", "--locked", "--force", code=1)
+        assert "layer 1, pip packages docopt==0.6.2 click<8.2" in said
+        assert "setuptools" in said
+    finally:
+        path.write_text(lock)
 
 
 def test_steps_install_what_is_pinned(here: Clone, forge: Forge) -> None:

@@ -42,6 +42,7 @@ platform = st.builds(
     st.sampled_from(["", "3.11.7"]),
     st.sampled_from(["", "why\nnot"]),
     st.lists(package, max_size=3).map(tuple),
+    st.sampled_from(["", "2026-11-21T07:00:00Z"]),
 )
 image = st.builds(
     ImageLock,
@@ -115,6 +116,7 @@ def _full_disk(_self: Path, _target: object) -> None:
         (("step = 1", "step = 0"), "step = 0, which is no number of a layer"),
         (("step = 1", 'step = "1"'), "step = '1', which is no number of a layer"),
         (("form = 2", "form = true"), "has form = True, which is no number"),
+        (("machine =", 'build-tools-until = "--x"\nmachine ='), "build-tools-until = '--x', which is no time"),
         (('spec = "spec.py"', "spec = 3"), "has spec = 3, which is not a string"),
         (("[[image.platform]]", "[[image.plat]]"), "image 'app'.* no list of tables named platform|platform"),
         (("<<<", "<<<"), ""),

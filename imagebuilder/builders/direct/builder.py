@@ -115,7 +115,7 @@ class DirectBuilder:
         if self._stage is not None:
             sdists = Sdists(
                 self._cache_dir, self._settings, self._stage, base, plan, request, platform,
-                emit=lambda _event: None, cancel=threading.Event(),
+                emit=lambda _event: None, cancel=threading.Event(), tools=_tools(request, platform),
             )  # fmt: skip
         return forecast(
             self._environments, self._cache_dir, plan, request, facts,
@@ -131,8 +131,9 @@ class DirectBuilder:
             if self._stage is None:
                 return None
             return Sdists(
-                self._cache_dir, self._settings, self._stage, base, plan, request, platform, emit=emit, cancel=cancel
-            )
+                self._cache_dir, self._settings, self._stage, base, plan, request, platform,
+                emit=emit, cancel=cancel, tools=_tools(request, platform),
+            )  # fmt: skip
 
         tools = Tools(self._store, self._environments, emit, _interrupts(cancel), sdists)
         roots = []
@@ -180,3 +181,8 @@ def _interrupts(cancel: threading.Event) -> Callable[[], None]:
             raise KeyboardInterrupt
 
     return check
+
+
+def _tools(request: BuildRequest, platform: Platform) -> str:
+    """The time that a lock fixes the tools of builds by."""
+    return request.pins.of(platform).tools if request.pins else ""

@@ -39,13 +39,22 @@ def compiler_for(
         return Compiler(interpreter, folder) if interpreter else None
     if not pins.bytecode:
         return None
-    interpreter = exact_interpreter(pins.bytecode, environ)
+    return Compiler(pinned_interpreter(request.name, pins.bytecode, environ), folder, codec=PINNED)
+
+
+def pinned_interpreter(name: str, version: str, environ: Mapping[str, str]) -> str:
+    """The Python that a lock names, for the image or part of one that messages call `name`.
+
+    Raises:
+        LockError: this machine lacks it.
+    """
+    interpreter = exact_interpreter(version, environ)
     if interpreter is None:
         raise LockError(
-            f"{request.name}: its lock has bytecode of Python {pins.bytecode}, which is not on this machine",
-            hint=f"run uv python install {pins.bytecode}, or lock again with what this machine has",
+            f"{name}: its lock has bytecode of Python {version}, which is not on this machine",
+            hint=f"run uv python install {version}, or lock again with what this machine has",
         )
-    return Compiler(interpreter, folder, codec=PINNED)
+    return interpreter
 
 
 def no_bytecode(python: tuple[int, int]) -> str:

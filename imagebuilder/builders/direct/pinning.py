@@ -1,8 +1,13 @@
-"""What a plan's base and packages are right now, for a lock: asked, resolved, and nothing built."""
+"""What a plan's base and packages are right now, for a lock: asked and resolved.
+
+Nothing is built but wheels of packages which only a build tells the needs of.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Final
 
 from imagebuilder.builders.direct.base import Bases
 from imagebuilder.builders.direct.base_memory import BaseMemory
@@ -10,34 +15,52 @@ from imagebuilder.builders.direct.facts import FactsMemory
 from imagebuilder.builders.direct.interpreters import exact_interpreter, interpreter_for, no_bytecode, version_of
 from imagebuilder.builders.direct.python import Environments, python_steps
 from imagebuilder.builders.direct.refusal import NotDirectError
+from imagebuilder.builders.direct.sdists import Sdists
 from imagebuilder.builders.events import Warning  # noqa: A004 - the design's event
 from imagebuilder.cache.kinds import BASES, FACTS
-from imagebuilder.errors import BuildError
+from imagebuilder.errors import BuildError, BuilderUnavailableError
 from imagebuilder.lock.pins import Pins, PlatformPins
-from imagebuilder.packages import to_pins
-from imagebuilder.plan.ops import Plan
+from imagebuilder.packages import NeedsBuild, PythonStep, choose, to_pins
+from imagebuilder.packages.arguments import index_lines
+from imagebuilder.plan.ops import Copy, Plan
 from imagebuilder.plan.segments import segments
+from imagebuilder.spec.layers import PipPackages
 from imagebuilder.spec.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from imagebuilder.builders.direct.base import Base
+    from imagebuilder.builders.direct.facts import BaseFacts
+    from imagebuilder.builders.direct.python import Builds
     from imagebuilder.builders.events import Emit
     from imagebuilder.builders.port import BuildRequest
+    from imagebuilder.builders.wheels import WheelStage
     from imagebuilder.lock.pins import ImageLock
-    from imagebuilder.packages import PythonTarget
+    from imagebuilder.packages import LockedFile, LockedPackage, PythonTarget
     from imagebuilder.registry import Client
+    from imagebuilder.spec.credential import Index
     from imagebuilder.spec.platform import Platform
+
+_BACKEND: Final = "setuptools"  # which every index has that packages are built with
+_NO_TIMES: Final = (
+    "its index does not say when files were uploaded, so what builds it is of the day, and another machine may make "
+    "another wheel; put a wheel of it into the index, or use with_wheels, and lock again"
+)
 
 
 class Pinner:
-    """Pins plans; what bases hold is remembered under `cache_dir`."""
+    """Pins plans; what bases hold is remembered under `cache_dir`, `stage` builds wheels."""
 
-    def __init__(self, cache_dir: Path, client: Client, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, cache_dir: Path, client: Client, environ: Mapping[str, str], stage: WheelStage | None = None
+    ) -> None:
+        self._cache_dir = cache_dir
         self._client = client
         self._environ = environ
+        self._stage = stage
+        self._now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._bases = Bases(client, FactsMemory(FACTS.at(cache_dir)), BaseMemory(BASES.at(cache_dir)))
         self._environments = Environments(cache_dir, client.settings, environ)
 
@@ -82,25 +105,94 @@ class Pinner:
         assert isinstance(plan, Plan)
         name, digest = str(platform), base.manifest.digest
         steps = python_steps(plan)
-        if not steps:
+        if not steps and not self._has_sdk(plan):
             return PlatformPins(name, digest)
         divided = segments(plan)
         facts = self._bases.facts(base)
+        if not steps:
+            return PlatformPins(name, digest, bytecode=self._of_sdk(request, facts, platform, before, emit))
+        known = [one.tools for one in before.platforms if one.platform == name] if before else []
+        tools = next(filter(None, known), self._now)
+        builds = self._builds(request, base, facts, platform, tools=tools, emit=emit)
         try:
-            found, target = self._environments.resolve(request, facts, platform, versions)
-        except NotDirectError as error:
+            found, target = self._environments.resolve(request, facts, platform, versions, builds=builds)
+        except (NotDirectError, BuilderUnavailableError) as error:
             return self._unpinned(request, name, digest, error.message, emit)
         except BuildError as error:
             if facts.interpreter is None and divided is not None and divided.prefix:  # a step brings it
                 return self._unpinned(request, name, digest, error.message, emit)
             raise
-        assembled = (
-            request.site.bytecode
-            and divided is not None
-            and any(step.number > divided.prefix or not divided.prefix for step in steps)
-        )
-        bytecode = self._bytecode(request, target, before, name, emit) if assembled else ""
-        return PlatformPins(name, digest, target.machine, bytecode, packages=to_pins(found, steps, target))
+        assembled = divided is not None and any(step.number > divided.prefix or not divided.prefix for step in steps)
+        compiles = request.site.bytecode and (assembled or self._has_sdk(plan))
+        bytecode = self._bytecode(request, target, before, name, emit) if compiles else ""
+        packages = to_pins(found, steps, target)
+        built = [one for one in found.brought if isinstance(choose(one, target), NeedsBuild)]
+        if not built or not self._tells_times(request, facts, platform, built, tools):
+            for package in built:
+                emit(Warning(request.name, f"{package} for {name} is pinned as its source alone: {_NO_TIMES}"))
+            tools = ""
+        return PlatformPins(name, digest, target.machine, bytecode, packages=packages, tools=tools)
+
+    def _builds(
+        self,
+        request: BuildRequest,
+        base: Base,
+        facts: BaseFacts,
+        platform: Platform,
+        *,
+        tools: str,
+        emit: Emit,
+    ) -> Builds | None:
+        if self._stage is None:
+            return None
+        plan = request.plan
+        assert isinstance(plan, Plan)
+        sdists = Sdists(
+            self._cache_dir, self._client.settings, self._stage, base, plan, request, platform,
+            emit=emit, cancel=threading.Event(), tools=tools,
+        )  # fmt: skip
+
+        def build(packages: Sequence[LockedPackage], logins: Iterable[Index]) -> list[LockedFile]:
+            _, python, interpreter = self._environments.ground(plan, facts, platform)
+            return sdists.wheels(packages, python, interpreter, logins)
+
+        return build
+
+    def _tells_times(
+        self, request: BuildRequest, facts: BaseFacts, platform: Platform, built: Sequence[LockedPackage], tools: str
+    ) -> bool:
+        """Whether the indexes of these packages' layers say when files were uploaded, as uv wants it of a cutoff."""
+        plan = request.plan
+        assert isinstance(plan, Plan)
+        layers = {package.layer for package in built}
+        asked = [
+            PythonStep(
+                step.number, PipPackages((*index_lines(step.material), _BACKEND), step.what.options), step.material
+            )
+            for step in python_steps(plan)
+            if step.number in layers
+        ]
+        try:
+            self._environments.resolve(request, facts, platform, {}, steps=asked, cutoff=tools)
+        except (NotDirectError, BuildError):
+            return False
+        return True
+
+    @staticmethod
+    def _has_sdk(plan: Plan) -> bool:
+        return any(isinstance(step.op, Copy) and step.op.compress for step in plan.steps)
+
+    def _of_sdk(
+        self, request: BuildRequest, facts: BaseFacts, platform: Platform, before: ImageLock | None, emit: Emit
+    ) -> str:
+        """The version that compiles the task SDK of an image without packages."""
+        plan = request.plan
+        assert isinstance(plan, Plan)
+        try:
+            _, target, _ = self._environments.ground(plan, facts, platform)
+        except (NotDirectError, BuildError):  # a step brings its Python, or the build will say what it lacks
+            return ""
+        return self._bytecode(request, target, before, str(platform), emit) if request.site.bytecode else ""
 
     @staticmethod
     def _unpinned(request: BuildRequest, platform: str, digest: str, why: str, emit: Emit) -> PlatformPins:

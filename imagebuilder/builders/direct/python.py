@@ -215,9 +215,20 @@ class Environments:
         return work, (no_bytecode(target.python),) if warned else ()
 
     def resolve(
-        self, request: BuildRequest, facts: BaseFacts, platform: Platform, preferences: Mapping[str, str]
+        self,
+        request: BuildRequest,
+        facts: BaseFacts,
+        platform: Platform,
+        preferences: Mapping[str, str],
+        *,
+        steps: list[PythonStep] | None = None,
+        builds: Builds | None = None,
+        cutoff: str | None = None,
     ) -> tuple[Resolution, PythonTarget]:
-        """What the Python layers of a request need on a base, asked anew; `preferences` are versions to stay with.
+        """What the Python layers of a request, or these steps, need on a base, asked anew.
+
+        `preferences` are versions to stay with, `cutoff` is as for `Resolver`, `builds` makes wheels of what only a
+        build tells the needs of.
 
         Raises:
             NotDirectError: only an installer can tell.
@@ -229,7 +240,10 @@ class Environments:
         python = _python_target(facts, target, platform)
         present = facts.installed(f"{target.prefix}/{target.site_packages}")
         anew = replace(request, no_cache=True)
-        found = self._resolve(python_steps(plan), python, anew, present, lambda: None, preferences=preferences)
+        found = self._resolve(
+            python_steps(plan) if steps is None else steps, python, anew, present, lambda: None,
+            builds=builds, preferences=preferences, cutoff=cutoff,
+        )  # fmt: skip
         return found, python
 
     def _resolve(
@@ -243,6 +257,7 @@ class Environments:
         builds: Builds | None = None,
         pins: PlatformPins | None = None,
         preferences: Mapping[str, str] | None = None,
+        cutoff: str | None = None,
     ) -> Resolution:
         store = WheelStore(WHEELS.at(self._cache_dir))
 
@@ -262,6 +277,7 @@ class Environments:
                 python,
                 uv,
                 cache,
+                cutoff,
                 secret_value=value if request.secrets else None,
                 temporary=temporary,
                 preferences=preferences or {},

@@ -15,7 +15,7 @@ from imagebuilder.cache.kinds import BUILT, WHEELS
 from imagebuilder.errors import BuildError
 from imagebuilder.layers.wheel import normalize
 from imagebuilder.packages import Fetcher, LockedFile, Logins, WheelStore
-from imagebuilder.packages.arguments import build_arguments, index_arguments
+from imagebuilder.packages.arguments import CUTOFF, build_arguments, index_arguments
 from imagebuilder.packages.choose import wheel_name
 from imagebuilder.plan.ops import InstallPackages
 from imagebuilder.plan.pip import pip_arguments
@@ -46,7 +46,10 @@ _LOCAL = re.compile(r"local-\d+\Z")  # see sources.tree.Locals: such a project s
 
 @dataclass(frozen=True)
 class Sdists:
-    """What it takes to build wheels for one platform of one image."""
+    """What it takes to build wheels for one platform of one image.
+
+    `tools` is a time (RFC 3339) that nothing is newer than of what build backends ask indexes for, where that is fixed.
+    """
 
     cache_dir: Path
     settings: RegistrySettings
@@ -57,6 +60,7 @@ class Sdists:
     platform: Platform
     emit: Emit
     cancel: threading.Event
+    tools: str = ""
 
     def wheels(
         self, packages: Sequence[LockedPackage], target: PythonTarget, python: str, logins: Iterable[Index]
@@ -128,7 +132,7 @@ class Sdists:
             source,
             files if material is not None else None,
             python=python,
-            arguments=_arguments(install),
+            arguments=self._arguments(install),
             date=SOURCE_DATE_EPOCH,
         )
         return WheelStep(package.layer, step), material
@@ -158,7 +162,13 @@ class Sdists:
         place = package.place or ""
         fixed = (package.source, content, place, package.subdirectory, self.base.manifest.digest, str(self.platform))
         config = str(dict(install.values)["no_config"])
-        return wheel_key((*fixed, target.full_version, python, config, *_arguments(install)))
+        return wheel_key((*fixed, target.full_version, python, config, *self._arguments(install)))
+
+    def _arguments(self, install: Exec) -> tuple[str, ...]:
+        """The indexes that a layer names, for what its build backends need, and of when that may be."""
+        step = next(op for op in install.files_only if isinstance(op, InstallPackages))
+        found = (*build_arguments(pip_arguments(step.what.options)), *index_arguments(step.material))
+        return (*found, CUTOFF, self.tools) if self.tools and CUTOFF not in found else found
 
     def _stage_base(self) -> StageBase:
         manifest = self.base.manifest
@@ -194,12 +204,6 @@ def project_digest(material: Material, place: str) -> str:
 
 def _is_lock(at: str, entry: str) -> bool:
     return at == entry or posixpath.basename(at) in _LOCKS
-
-
-def _arguments(install: Exec) -> tuple[str, ...]:
-    """The indexes that a layer names, for what its build backends need."""
-    step = next(op for op in install.files_only if isinstance(op, InstallPackages))
-    return (*build_arguments(pip_arguments(step.what.options)), *index_arguments(step.material))
 
 
 def _material(install: Exec) -> Material | None:

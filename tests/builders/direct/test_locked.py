@@ -24,11 +24,13 @@ from imagebuilder.lock.locks import Held, Locks
 from imagebuilder.lock.pins import FORM
 from imagebuilder.locking import Upgrade, Wanted, lock
 from imagebuilder.outputs.output import Push
+from imagebuilder.sources.material import Material, Text
 
 from .bases import DEBIAN, Bench
 
 if TYPE_CHECKING:
     from imagebuilder.lock.pins import ImageLock
+    from imagebuilder.plan.sdk import SdkFor
 
 SITE = "opt/venv/lib/python3.11/site-packages"
 ENV = ["PATH=/usr/bin:/bin"]
@@ -162,6 +164,25 @@ def test_the_interpreter_that_the_lock_names_compiles(
     none = replace(entry, platforms=(replace(entry.platforms[0], bytecode=""),))
     locker.build(image, none)
     assert not [path for path in bench.read(locker.uri).tree if path.endswith(".pyc")]
+
+
+def test_the_interpreter_that_the_lock_names_compiles_the_task_sdk(locker: Locker, bench: Any) -> None:
+    image = Image.from_base(bench.base(DEBIAN, Env=ENV)).with_sdk(python_version="3.11").clone(name="app")
+    asked: list[SdkFor] = []
+
+    def sdks(wanted: SdkFor) -> Material:
+        asked.append(wanted)
+        return Material((("lib/sdk.py", Text(b"")),))
+
+    engine = replace(bench.engine(bench.auto()), sdks=sdks)
+    pinner = Pinner(bench.folder / "cache", bench.client, dict(os.environ))
+    item = engine.resolver.identify([("app", image)])[0]
+    (entry,) = lock(engine, pinner, [Wanted(item, "spec.py", "app")], NOTHING, bench.events.append)
+    version = entry.platforms[0].bytecode
+    assert version.startswith("3.11.")
+    held = Locks({"app": Held(Path("imagebuilder.lock"), (entry,))}, required=True)
+    engine.plan(replace(engine.resolver, locks=held).identify([("app", image)])[0])
+    assert [one.bytecode for one in asked] == [None, version]
 
 
 def test_a_spec_that_needs_an_installer_has_its_base_pinned(locker: Locker, bench: Any, make_wheel: Any) -> None:
