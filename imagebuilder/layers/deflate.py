@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 import struct
-import zlib
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
+
+from imagebuilder.layers.fast_zlib import crc32
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,4 +112,4 @@ def gzip_trailer(crc: int, size: int) -> bytes:
 
 def gzip_member(data: bytes) -> bytes:
     """A whole gzip member of some bytes."""
-    return GZIP_HEADER + encode(data) + gzip_trailer(zlib.crc32(data), len(data))
+    return GZIP_HEADER + encode(data) + gzip_trailer(crc32(data), len(data))

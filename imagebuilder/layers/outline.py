@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from imagebuilder.layers import fast_zlib
 from imagebuilder.layers.merge import collisions, identity
 from imagebuilder.layers.packing import Sized, pack
 from imagebuilder.layers.tar_header import Kind
@@ -101,10 +101,10 @@ def unpacked(content: bytes, largest: int) -> bytes:
     Raises:
         ValueError: it is none, or holds more than `largest` bytes.
     """
-    inflater = zlib.decompressobj(31)
+    inflater = fast_zlib.inflater(31)
     try:
         text = inflater.decompress(content, largest + 1)
-    except zlib.error as error:
+    except fast_zlib.ERRORS as error:
         raise ValueError(f"it cannot be unpacked: {error}") from None
     if len(text) > largest or not inflater.eof or inflater.unused_data:
         raise ValueError("it is too large, or not one whole")

@@ -6,9 +6,9 @@ only the wrapping is exchanged. The stream is inflated once, for the digests, an
 
 from __future__ import annotations
 
-import zlib
 from typing import TYPE_CHECKING, Final
 
+from imagebuilder.layers import fast_zlib
 from imagebuilder.layers.deflate import GZIP_HEADER, gzip_trailer, stored_blocks
 from imagebuilder.layers.zip_directory import STORED, BadZipError, Member
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _READ: Final = 256 << 10
 _INFLATED: Final = 1 << 20
-_GZIP = 31  # zlib then checks the trailer that we are about to write
+_GZIP = 31  # the inflater then checks the trailer that we are about to write
 
 
 def splice(read: Callable[[int, int], bytes], member: Member) -> Iterator[tuple[bytes, bytes]]:
@@ -30,7 +30,7 @@ def splice(read: Callable[[int, int], bytes], member: Member) -> Iterator[tuple[
         yield from _stored(read, member)
         return
     total = 0
-    inflater = zlib.decompressobj(_GZIP)
+    inflater = fast_zlib.inflater(_GZIP)
     # At most one byte more than there should be is ever inflated: a bomb does not go off.
     try:
         for raw in _wrapped(read, member):
@@ -47,7 +47,7 @@ def splice(read: Callable[[int, int], bytes], member: Member) -> Iterator[tuple[
                     break
             if waiting or (inflater.eof and inflater.unused_data):
                 raise BadZipError(f"its member {member.name!r} ends before its compressed data does")
-    except zlib.error as error:
+    except fast_zlib.ERRORS as error:
         raise BadZipError(f"its member {member.name!r} is damaged: {error}") from None
     if total != member.size or not inflater.eof:
         raise BadZipError(f"its member {member.name!r} has {total} bytes, and says {member.size}")
@@ -70,7 +70,7 @@ def _stored(read: Callable[[int, int], bytes], member: Member) -> Iterator[tuple
     for offset in range(0, member.size, _READ):
         count = min(_READ, member.size - offset)
         data = _exactly(read, member, offset, count)
-        crc = zlib.crc32(data, crc)
+        crc = fast_zlib.crc32(data, crc)
         yield start + b"".join(stored_blocks(data, final=offset + count == member.size)), data
         start = b""
     if crc != member.crc:

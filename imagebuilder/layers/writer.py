@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
 from imagebuilder.errors import SourceChangedError
+from imagebuilder.layers import fast_zlib
 from imagebuilder.layers.ahead import ahead
 from imagebuilder.layers.deflate import GZIP_HEADER, gzip_member, gzip_trailer
 from imagebuilder.layers.layer import MEDIA_TYPE, Layer, OnDisk, Packed, TarEntry
@@ -21,9 +21,8 @@ from imagebuilder.sources.content import READ_FLAGS, unreadable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-_LEVEL: Final = 1
 PINNED: Final = "pinned"  # what is ours is nearly not compressed: the same bytes on every machine
-ZLIB: Final = f"zlib-{zlib.ZLIB_RUNTIME_VERSION}-{_LEVEL}"  # compressed: the bytes depend on the zlib at hand
+ZLIB: Final = fast_zlib.ENCODER  # compressed: the bytes depend on the zlib at hand
 _OWN_LIMIT: Final = {PINNED: 16 << 10, ZLIB: 1 << 20}
 # From here on reading and inflating has a thread of its own; smaller layers are written side by side anyway.
 _LARGE: Final = 256 << 20
@@ -169,9 +168,7 @@ def _read(entry: TarEntry, content: OnDisk) -> Iterator[bytes]:
 
 
 def _compressed(data: bytes) -> bytes:
-    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)
-    stream = compressor.compress(data) + compressor.flush()
-    return GZIP_HEADER + stream + gzip_trailer(zlib.crc32(data), len(data))
+    return GZIP_HEADER + fast_zlib.deflated(data) + gzip_trailer(fast_zlib.crc32(data), len(data))
 
 
 def _batches(pieces: Iterator[_Piece]) -> Iterator[list[_Piece]]:

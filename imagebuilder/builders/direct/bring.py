@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import zlib
 from typing import TYPE_CHECKING, Final
 
 from imagebuilder.builders.direct.base import RemoteStore
 from imagebuilder.cache.in_use import touch
 from imagebuilder.errors import ImageBuilderError
+from imagebuilder.layers import fast_zlib
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,9 +52,9 @@ def is_here(layer: Layer, store: OCILayout) -> bool:
 def _unpacks_to(path: Path) -> str:
     hasher = hashlib.sha256()
     try:
-        with gzip.open(path) as file:
+        with path.open("rb") as packed, fast_zlib.open_gzip(packed) as file:
             while data := file.read(_PIECE):
                 hasher.update(data)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
+    except (EOFError, gzip.BadGzipFile, *fast_zlib.ERRORS):
         return ""
     return f"sha256:{hasher.hexdigest()}"

@@ -10,6 +10,8 @@ import tarfile
 from typing import TYPE_CHECKING, cast
 
 from imagebuilder.builders.direct.facts import BaseFacts, Folder, Interpreter, follow
+from imagebuilder.builders.direct.forward import Forward
+from imagebuilder.layers import fast_zlib
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +32,7 @@ _LIBC_VERSION = re.compile(rb"GNU C Library [^\0\n]*?version (\d+)\.(\d+)")
 _ELF = b"\x7fELF"
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
+_PIECE = 1 << 18
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
@@ -138,10 +141,14 @@ def read_layer(stream: BinaryIO, check: Callable[[], None] = lambda: None) -> La
         UnreadableLayerError: it is not a tar archive, or is compressed in a way this Python does not read.
     """
     try:
-        with tarfile.open(fileobj=_uncompressed(stream), mode="r|") as tar:
-            return LayerChanges().read(tar, check)
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
+        unpacked = _uncompressed(stream)
+        with tarfile.open(fileobj=Forward(unpacked), mode="r:") as tar:
+            changes = LayerChanges().read(tar, check)
+        while unpacked.read(_PIECE):  # the stream is only known to be right at its end
+            check()
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, *fast_zlib.ERRORS) as error:
         raise UnreadableLayerError(str(error) or "it ends too early") from error
+    return changes
 
 
 class LayerChanges:
@@ -213,7 +220,7 @@ def _uncompressed(stream: BinaryIO) -> BinaryIO:
         except ImportError:
             raise UnreadableLayerError("it is compressed with zstd, which Python reads from 3.14 on") from None
         return cast("BinaryIO", zstd.ZstdFile(buffered))
-    return cast("BinaryIO", gzip.GzipFile(fileobj=buffered)) if start[:2] == b"\x1f\x8b" else buffered
+    return fast_zlib.open_gzip(buffered) if start[:2] == b"\x1f\x8b" else buffered
 
 
 def _package_version(text: str, pattern: str) -> tuple[int, int] | None:
