@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 SUFFIX = ".tar.gz"
 _SKIPPED = {"__pycache__", ".git", ".venv", "node_modules", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 _MOST_BYTES = 1 << 30
+# Below the folder for temporary files: what is unpacked there is named after its content and never changes.
+UNPACKED = "tasksdk-code-"
 
 
 class CodeBundle:
@@ -90,9 +92,10 @@ class CodeBundle:
         """Unpack, and let Python import from it first."""
         import tempfile
 
-        folder = destination or os.path.join(tempfile.gettempdir(), f"tasksdk-code-{os.getuid()}", self.digest)  # noqa: PTH118
+        folder = destination or os.path.join(tempfile.gettempdir(), f"{UNPACKED}{os.getuid()}", self.digest)  # noqa: PTH118
         found = self.extract(folder)
-        sys.path.insert(0, str(found))
+        if str(found) not in sys.path:
+            sys.path.insert(0, str(found))
         return found
 
     def _unpack(self, folder: Path) -> None:

@@ -116,6 +116,23 @@ class Staging(Value):
     outputs: str
 
 
+class Reuse(Value):
+    """How a live worker may run an attempt.
+
+    `command` begins the attempt's `argv`, and with `--worker` it starts a worker. Attempts share workers when they are
+    of one `environment`, of the same `code` (the name of a version, where the command itself does not notice a change),
+    and alike in all that a process or a container is given, but for the variables named in `own`. A worker has
+    `folders` in place of the attempt's, which they hold.
+    """
+
+    policy: ReusePolicy
+    command: tuple[str, ...]
+    environment: str
+    code: str = ""
+    own: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+
+
 class AttemptSpec(Value):
     """Everything an engine needs to run one attempt.
 
@@ -146,7 +163,7 @@ class AttemptSpec(Value):
     interruptible: bool | None = None
     queue: str | None = None
     pod_template: PodTemplate | str | None = None
-    reusable: ReusePolicy | None = None
+    reuse: Reuse | None = None
     labels: Mapping[str, str] = {}
     template: bytes = b""
 

@@ -52,6 +52,7 @@ class FixedEngine:
         self.name = "fixed"
         self.runs_images = runs_images
         self.helper_image = None
+        self.keeps_workers = False
         self.submitted: list[AttemptSpec] = []
         self._answer = answer
         self._attempts: dict[str, _Attempt] = {}

@@ -21,12 +21,14 @@ class Followed:
         self.lines = Lines()
         self.why: Exit | None = None
         self.stop = asyncio.Event()
+        self.begun = asyncio.Event()
         self.work: asyncio.Task[None] | None = None
         self._events = [AttemptEvent(Phase.QUEUED, time.time())]
         self._changed = asyncio.Event()
 
     def running(self) -> None:
         """It has begun."""
+        self.begun.set()
         self._tell(AttemptEvent(Phase.RUNNING, time.time()))
 
     def ended(self, how: Exit) -> None:

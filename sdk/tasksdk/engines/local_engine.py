@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason
 from tasksdk.engines.followed import Followed
+from tasksdk.engines.workers import Workers
 from tasksdk.errors import EngineError, TaskSdkError
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from tasksdk.engines.attempt import AttemptEvent, LogLine
     from tasksdk.engines.undertaker import Undertaker
+    from tasksdk.engines.worker import Worker
 
 
 class LocalEngine:
@@ -21,15 +23,18 @@ class LocalEngine:
 
     name: str
     runs_images: bool
+    keeps_workers = True
 
     def __init__(self, undertaker: Undertaker) -> None:
         self._attempts: dict[str, Followed] = {}
         self._undertaker = undertaker
+        self._workers = Workers(self._worker)
 
     async def submit(self, spec: AttemptSpec) -> None:
         """Start an attempt, or join the one of that name."""
         if spec.name not in self._attempts:
-            await self._check(spec)
+            if spec.reuse is None or not self._workers.are_idle(spec):
+                await self._check(spec)
             attempt = self._attempts[spec.name] = Followed(spec)
             attempt.work = asyncio.ensure_future(self._run(attempt))
 
@@ -57,6 +62,7 @@ class LocalEngine:
         working = [attempt.work for attempt in self._attempts.values() if attempt.work is not None]
         if working:
             await asyncio.wait(working)
+        await self._workers.close()
         for attempt in self._attempts.values():
             attempt.lines.discard()
         self._undertaker.close()
@@ -64,12 +70,17 @@ class LocalEngine:
     async def _check(self, spec: AttemptSpec) -> None:
         """Raise an `EngineError` where the engine cannot be used."""
 
+    async def _worker(self, spec: AttemptSpec) -> Worker:
+        """Start a live worker."""
+        raise NotImplementedError
+
     async def _to_its_end(self, attempt: Followed) -> Exit:
         raise NotImplementedError
 
     async def _run(self, attempt: Followed) -> None:
         try:
-            ended = await self._to_its_end(attempt)
+            reused = attempt.spec.reuse is not None
+            ended = await (self._workers.run(attempt) if reused else self._to_its_end(attempt))
         except (OSError, TaskSdkError, ValueError) as error:
             ended = Exit(ExitReason.NOT_STARTED, message=f"{attempt.spec.task} could not be started: {error}")
         attempt.ended(ended)

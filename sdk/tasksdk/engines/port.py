@@ -16,11 +16,15 @@ class Engine(Protocol):
 
     `helper_image` is the image whose SDK moves the files of containers without it: a reference, "auto" for one that is
     built for it, or None where containers see folders of the client's machine alone.
+
+    One that `keeps_workers` runs an attempt with a `reuse` in a live worker, which is gone when it was idle for the
+    policy's time, when the engine is closed, or when the client is gone. Any other runs `argv` as if there were none.
     """
 
     name: str
     runs_images: bool
     helper_image: str | None
+    keeps_workers: bool
 
     async def submit(self, spec: AttemptSpec) -> None:
         """Start an attempt, or join the one of this name that is there already.

@@ -10,15 +10,18 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from tasksdk.engines.attempt import Exit, ExitReason
+from tasksdk.engines.exited import exit_of, exited
 from tasksdk.engines.local_engine import LocalEngine
 from tasksdk.engines.mounted import mounted
+from tasksdk.engines.process_worker import ProcessWorker
 from tasksdk.engines.undertaker import MARK, Undertaker, end_group
 
 if TYPE_CHECKING:
+    from tasksdk.engines.attempt import AttemptSpec
     from tasksdk.engines.followed import Followed
+    from tasksdk.engines.worker import Worker
 
 GRACE = 2.0
-_POLL = 0.02
 
 
 class ProcessEngine(LocalEngine):
@@ -31,6 +34,9 @@ class ProcessEngine(LocalEngine):
     def __init__(self, *, grace: float = GRACE) -> None:
         super().__init__(Undertaker())
         self._grace = grace
+
+    async def _worker(self, spec: AttemptSpec) -> Worker:
+        return await ProcessWorker.start(spec, self._undertaker, self._grace)
 
     async def _to_its_end(self, attempt: Followed) -> Exit:
         with ExitStack() as stack:
@@ -70,10 +76,10 @@ class ProcessEngine(LocalEngine):
             end_group(process.pid, spec.name)
             await process.wait()
             await copying
-        return attempt.why or _exit(process.returncode)
+        return attempt.why or exit_of(process.returncode)
 
     async def _wait(self, attempt: Followed, process: asyncio.subprocess.Process) -> None:
-        ended, stopped = asyncio.ensure_future(_exited(process)), asyncio.ensure_future(attempt.stop.wait())
+        ended, stopped = asyncio.ensure_future(exited(process)), asyncio.ensure_future(attempt.stop.wait())
         bound = attempt.spec.max_runtime
         try:
             await asyncio.wait({ended, stopped}, timeout=bound, return_when=asyncio.FIRST_COMPLETED)
@@ -87,42 +93,6 @@ class ProcessEngine(LocalEngine):
         finally:
             stopped.cancel()
             ended.cancel()
-
-
-async def _exited(process: asyncio.subprocess.Process) -> None:
-    """Wait for the process alone: asyncio's own wait lasts until all who share its output have ended."""
-    if not hasattr(os, "pidfd_open"):
-        while process.returncode is None:  # noqa: ASYNC110 - no event tells of it on this system
-            await asyncio.sleep(_POLL)
-        return
-    loop = asyncio.get_running_loop()
-    try:
-        handle = os.pidfd_open(process.pid)
-    except ProcessLookupError:
-        return
-    ended: asyncio.Future[None] = loop.create_future()
-
-    def tell() -> None:
-        if not ended.done():
-            ended.set_result(None)
-
-    loop.add_reader(handle, tell)
-    try:
-        await ended
-    finally:
-        loop.remove_reader(handle)
-        os.close(handle)
-
-
-def _exit(code: int | None) -> Exit:
-    assert code is not None
-    if code == 0:
-        return Exit(ExitReason.COMPLETED, 0)
-    if code > 0:
-        return Exit(ExitReason.ERROR, code, message=f"exit code {code}")
-    number = -code
-    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-    return Exit(ExitReason.SIGNALED, signal=number, message=f"ended by {name}")
 
 
 def python_variables() -> dict[str, str]:

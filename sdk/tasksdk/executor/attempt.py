@@ -16,17 +16,24 @@ from tasksdk.task.told import BASE, told_context, told_task
 from tasksdk.wire import WireError, read_map, write_map
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from tasksdk.executor.arguments import Arguments
     from tasksdk.literals import Literals
     from tasksdk.task.base import Task
 
+    Finish = Callable[[Coroutine[Any, Any, Any]], Any]
 
-def run_attempt(arguments: Arguments) -> Failure | None:
-    """Do everything and write what came of it; the failure, where it failed."""
+
+def run_attempt(arguments: Arguments, finish: Finish | None = None) -> Failure | None:
+    """Do everything and write what came of it; the failure, where it failed.
+
+    `finish` runs a coroutine to its end; by default on an event loop of its own.
+    """
     worker = os.getpid()
     try:
         documents.clear(arguments.outputs)
-        outputs = _outputs(arguments)
+        outputs = _outputs(arguments, finish)
         _end_of_a_fork(worker)
         if outputs is not None:
             place.write(place.join(arguments.outputs, place.OUTPUTS), write_map(outputs))
@@ -49,7 +56,7 @@ def _end_of_a_fork(worker: int, error: BaseException | None = None) -> None:
     os._exit(code & 0xFF)
 
 
-def _outputs(arguments: Arguments) -> Literals | None:
+def _outputs(arguments: Arguments, finish: Finish | None) -> Literals | None:
     literals = _read_inputs(arguments.inputs)
     if arguments.code_bundle is not None:
         from tasksdk.code_bundle import CodeBundle
@@ -62,9 +69,12 @@ def _outputs(arguments: Arguments) -> Literals | None:
         with inner:
             if not task.is_async:
                 return drive(dispatch(task, inner, literals))
-            import asyncio
+            if finish is None:
+                import asyncio
 
-            return asyncio.run(dispatch(task, inner, literals))
+                finish = asyncio.run
+            outputs: Literals = finish(dispatch(task, inner, literals))
+            return outputs
     except IgnoreOutputs:
         return None
     finally:

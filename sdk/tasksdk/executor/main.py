@@ -24,6 +24,10 @@ def main(argv: list[str] | None = None) -> int:
     if given[:1] in (["--help"], ["-h"]):
         print(USAGE)  # noqa: T201 - it is asked for
         return 0
+    if given == ["--worker"]:
+        from tasksdk.executor.worker import serve
+
+        return serve()
     try:
         arguments = parse(given)
     except TaskSdkError as error:
@@ -31,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     from mmap import mmap
 
-    killed_before = _oom_kills()
+    killed_before = oom_kills()
     # Memory that both processes see: a task that closes every file it finds cannot close this.
     told = mmap(-1, 1)
     child = os.fork()
@@ -43,9 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 def _work(arguments: Arguments, told: mmap) -> None:
     code = 1
     try:
-        # Scripts are found as `python -m` finds them.
-        if "" not in sys.path and os.getcwd() not in sys.path:  # noqa: PTH109 - pathlib takes longer to import
-            sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as above
+        find_scripts()
         from tasksdk.executor.attempt import run_attempt
 
         failure = run_attempt(arguments)
@@ -55,33 +57,41 @@ def _work(arguments: Arguments, told: mmap) -> None:
         else:
             sys.stderr.write(failure.message)
     finally:
-        _flush()
+        flush()
         # Threads and exit handlers of the task's have no say any more: the documents are written.
         os._exit(code)
 
 
+def find_scripts() -> None:
+    """Let scripts be found as `python -m` finds them."""
+    if "" not in sys.path and os.getcwd() not in sys.path:  # noqa: PTH109 - pathlib takes longer to import
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as above
+
+
 def _supervise(child: int, told: mmap, arguments: Arguments, killed_before: int) -> int:
-    ended = _Ended()
+    asked = Asked()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, ended.pass_on(child))
+        signal.signal(number, asked.pass_on(child))
     status = _wait_for(child)
     if told[0]:
         return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 1
     from tasksdk.executor.documents import tell
 
-    failure = _unexpected(status, ended.signal, out_of_memory=_oom_kills() > killed_before)
+    failure = unexpected(status, asked.signal, out_of_memory=oom_kills() > killed_before)
     tell(arguments.outputs, failure)
     sys.stderr.write(f"{failure.message}\n")
     return 1
 
 
-class _Ended:
+class Asked:
     """Remembers the signal that asked the task to end."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
 
-    def pass_on(self, child: int):  # type: ignore[no-untyped-def]
+    def pass_on(self, child: int):  # type: ignore[no-untyped-def] # a handler's type is signal's own
+        """A handler that hands the signal to the child."""
+
         def handler(number: int, _frame: object) -> None:
             self.signal = number
             try:
@@ -100,7 +110,8 @@ def _wait_for(child: int) -> int:
             return status
 
 
-def _unexpected(status: int, asked: int | None, *, out_of_memory: bool) -> Failure:
+def unexpected(status: int, asked: int | None, *, out_of_memory: bool) -> Failure:
+    """The failure of a task that could not tell of it."""
     from tasksdk.executor.failure import Failure
 
     if not os.WIFSIGNALED(status):
@@ -117,7 +128,8 @@ def _unexpected(status: int, asked: int | None, *, out_of_memory: bool) -> Failu
     return Failure("Signaled", f"the task's process was ended by {name}", recoverable=True)
 
 
-def _oom_kills() -> int:
+def oom_kills() -> int:
+    """How many processes of this container were killed for its memory so far."""
     for path in _OOM_EVENTS:
         try:
             with open(path, encoding="ascii") as events:  # noqa: PTH123 - as above
@@ -129,9 +141,10 @@ def _oom_kills() -> int:
     return 0
 
 
-def _flush() -> None:
+def flush() -> None:
+    """Write what the task printed."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError):
+        except (OSError, ValueError, AttributeError):
             continue

@@ -6,23 +6,25 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason, Phase
+from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason, Phase, Reuse
 from tasksdk.errors import OutOfMemoryError, TaskAbortedError, TaskDefinitionError, TaskError, TaskTimeoutError
 from tasksdk.running.container_files import files_of
 from tasksdk.running.errors_document import task_error
 from tasksdk.running.names import attempt_name
+from tasksdk.running.notice import say_once
 from tasksdk.running.secret_values import secret_values
 from tasksdk.script import script_name
 from tasksdk.task.container import ContainerTask
 from tasksdk.task.serialization import EXECUTOR, SerializationContext
 from tasksdk.task.template_resolver import TEMPLATE_PATH
-from tasksdk.task.told import variables_of
+from tasksdk.task.told import TOLD, variables_of
 from tasksdk.types import storage
 from tasksdk.wire import read_map, write_map
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tasksdk.code_bundle import CodeBundle
     from tasksdk.context.current import TaskContext
     from tasksdk.engines.port import Engine
     from tasksdk.literals import Literals
@@ -149,7 +151,7 @@ class EngineBody:
             interruptible=task.interruptible,
             queue=task.queue,
             pod_template=task.pod_template,
-            reusable=task.reusable,
+            reuse=self._reuse(task, executor, argv, bundle),
             labels=_labels(task),
             template=template.SerializeToString(deterministic=True),
         )
@@ -160,6 +162,26 @@ class EngineBody:
         if identifier is not None:
             self._state.images[identifier] = reference
         return reference
+
+    def _reuse(self, task: Task, executor: tuple[str, ...], argv: list[str], bundle: CodeBundle | None) -> Reuse | None:
+        if task.reusable is None:
+            return None
+        if tuple(argv[: len(executor)]) != executor:
+            say_once(f"task {task.name} is a command of its own: it starts anew for each call, reusable or not")
+            return None
+        if not self._engine.keeps_workers:
+            say_once(f"engine {self._engine.name} keeps no live workers: each call of a reusable task starts anew")
+            return None
+        # A worker outlives a run: it sees the folder that all of them are in.
+        above = self._state.folder.rstrip("/").rpartition("/")[0]
+        return Reuse(
+            task.reusable,
+            executor,
+            environment=task.name.rpartition(".")[0] or task.name,
+            code="" if bundle is None else bundle.digest,
+            own=TOLD,
+            folders=(above,),
+        )
 
     async def _end(self, name: str) -> Exit:
         async for event in self._engine.watch(name):

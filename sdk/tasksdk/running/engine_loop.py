@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import sys
 import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tasksdk.engines.registry import open_engine
 from tasksdk.errors import TaskAbortedError, UserInputError
 from tasksdk.running.configuration import configuration
+from tasksdk.running.notice import say_once
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -81,8 +81,7 @@ class EngineLoop:
             if name not in self.engines:
                 self.engines[name] = open_engine(name, settings.engines.get(name, {}))
                 if not self.engines[name].runs_images:
-                    text = f"tasksdk: engine {name!r} runs tasks as processes here; their images are not used\n"
-                    sys.stderr.write(text)
+                    say_once(f"engine {name!r} runs tasks as processes here; their images are not used")
             return self.engines[name]
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 RUN, ACTION, ATTEMPT, MODE, VERSION = (f"TASKSDK_{name}" for name in ("RUN", "ACTION", "ATTEMPT", "MODE", "VERSION"))
 GROUP, BASE, IMAGES = (f"TASKSDK_{name}" for name in ("GROUP", "BASE", "IMAGES"))
 REPORT, MOST = "TASKSDK_REPORT", "TASKSDK_MAX_INLINE_IO_BYTES"
+TOLD = (RUN, ACTION, ATTEMPT, MODE, VERSION, BASE, REPORT, MOST, GROUP, IMAGES, SCRIPT)
 
 
 def variables_of(task: Task, context: TaskContext, script: str | None) -> dict[str, str]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,10 +12,10 @@ from tasksdk import with_runcontext
 from tasksdk.errors import OutOfMemoryError, TaskError
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import ModuleType
 
 pytestmark = pytest.mark.e2e
-TOP = Path(__file__).parents[3]
 MODULE = """
 import os
 from pathlib import Path
@@ -46,11 +44,7 @@ def hog() -> int:
 
 
 @pytest.fixture
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    for project in (TOP, TOP / "sdk"):
-        command = ["uv", "build", "--quiet", "--wheel", "--out-dir", str(tmp_path / "wheels"), str(project)]
-        subprocess.run(command, check=True)
-    (tmp_path / "wheels" / ".gitignore").unlink(missing_ok=True)
+def inside(sdk_wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     (tmp_path / "inside_module.py").write_text(MODULE)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)

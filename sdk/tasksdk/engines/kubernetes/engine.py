@@ -28,6 +28,7 @@ class KubernetesEngine:
 
     name = "kubernetes"
     runs_images = True
+    keeps_workers = False
 
     def __init__(self, **settings: Any) -> None:
         self._settings = read_settings(settings)
