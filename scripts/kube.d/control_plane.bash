@@ -17,7 +17,7 @@ start_control_plane() {
         --bind-address 127.0.0.1 --secure-port "$api_port" --advertise-address "$(machine_address)" \
         --service-cluster-ip-range 10.213.0.0/24 --cert-dir "$state/apiserver" \
         --token-auth-file "$state/tokens.csv" --anonymous-auth=false \
-        --authorization-mode AlwaysAllow --disable-admission-plugins ServiceAccount --allow-privileged \
+        --authorization-mode RBAC --disable-admission-plugins ServiceAccount --allow-privileged \
         --service-account-issuer https://imagebuilder.invalid \
         --service-account-key-file "$state/accounts.key" --service-account-signing-key-file "$state/accounts.key" \
         --kubelet-client-certificate "$state/kubelet-client.crt" --kubelet-client-key "$state/kubelet-client.key" \
@@ -32,7 +32,7 @@ start_control_plane() {
         --secure-port "$scheduler_port" --cert-dir "$state/scheduler"
 }
 
-# Keys, a certificate by which kubelet knows the API server, and the one user's token.
+# Keys, a certificate by which kubelet knows the API server, and the users' tokens.
 write_keys() {
     if [[ -e $state/tokens.csv ]]; then return; fi
     (
@@ -40,15 +40,18 @@ write_keys() {
         "${daemon_env[@]}" openssl genrsa -out "$state/accounts.key" 2048
         "${daemon_env[@]}" openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /O=system:masters/CN=kube-apiserver \
             -addext extendedKeyUsage=clientAuth -keyout "$state/kubelet-client.key" -out "$state/kubelet-client.crt"
-        printf '%s,admin,admin,system:masters\n' "$("${daemon_env[@]}" openssl rand -hex 24)" >"$state/tokens.csv"
+        # one who may do anything, and one who may do what a test allows
+        printf '%s,admin,admin,system:masters\n%s,somebody,somebody\n' \
+            "$("${daemon_env[@]}" openssl rand -hex 24)" "$("${daemon_env[@]}" openssl rand -hex 24)" >"$state/tokens.csv"
     ) 2>"$state/keys.log" || fail "no keys can be made (the log: $state/keys.log)"
 }
 
 # The API server makes its own certificate when it first starts.
 write_kubeconfig() {
-    local token
+    local token other
     if [[ -e $kubeconfig ]]; then return; fi
-    token=$(cut -d , -f 1 "$state/tokens.csv")
+    token=$(sed -n 's/,admin,.*//p' "$state/tokens.csv")
+    other=$(sed -n 's/,somebody,.*//p' "$state/tokens.csv")
     (
         umask 077
         cat >"$kubeconfig.part" <<YAML
@@ -60,9 +63,13 @@ clusters:
 users:
   - name: admin
     user: {token: "$token"}
+  - name: somebody
+    user: {token: "$other"}
 contexts:
   - name: imagebuilder
     context: {cluster: imagebuilder, user: admin}
+  - name: somebody
+    context: {cluster: imagebuilder, user: somebody}
 current-context: imagebuilder
 YAML
     )

@@ -61,7 +61,7 @@ class Images:
 
         kind = address.partition("://")[0]
         packages = _DRIVERS.get(kind, ("fsspec",))
-        image = Image.from_debian_base("3.12", name="tasksdk-copilot", install_sdk=True)
+        image = Image.from_debian_base(name="tasksdk-copilot", install_sdk=True)
         return self.reference(image.with_pip_packages(*packages))
 
     def bundle(self, root: str, folder: str) -> CodeBundle:

@@ -163,8 +163,18 @@ def store(source: Path, uri: str) -> None:
 def _make_folder(system: Any, remote: str) -> None:
     """Stores of objects have no folders, and making one may mean to make a bucket."""
     kinds = {system.protocol} if isinstance(system.protocol, str) else set(system.protocol)
-    if remote and not kinds & _WITHOUT_FOLDERS:
-        system.makedirs(remote, exist_ok=True)
+    if not remote or kinds & _WITHOUT_FOLDERS:
+        return
+    for last in (False, False, False, True):
+        try:
+            system.makedirs(remote, exist_ok=True)
+        except Exception:  # each store has its own
+            # Somebody else may make the same folder, or one above it, at the same time.
+            system.invalidate_cache()
+            if last:
+                raise
+        else:
+            return
 
 
 def _copy(source: Path, target: Path) -> None:

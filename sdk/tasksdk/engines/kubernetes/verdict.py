@@ -25,6 +25,8 @@ _FINAL = (
     "unauthorized",
     "denied",
     "forbidden",
+    "authentication required",
+    "no basic auth credentials",
     "manifest unknown",
     "no match for platform",
 )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import google.protobuf
 import pytest
 from tasksdk import with_runcontext
 from tasksdk.engines.attempt import AttemptEvent, AttemptSpec, Exit, Phase
@@ -57,6 +56,10 @@ class Ward:
     def sh(self, name: str, script: str, **fields: Any) -> AttemptSpec:
         return self.spec(name, "sh", "-c", script, **fields)
 
+    def patient(self, name: str, **fields: Any) -> AttemptSpec:
+        """It goes on until it is asked to end, and then ends at once."""
+        return self.sh(name, "trap 'exit 143' TERM; sleep 1000 & wait", **fields)
+
     def run(self, spec: AttemptSpec, when_running: Callable[[], Awaitable[None]] | None = None) -> Told:
         async def story() -> Told:
             engine = self.open()
@@ -105,22 +108,11 @@ def ward(cluster: Cluster) -> Ward:
 
 
 @pytest.fixture(scope="session")
-def image(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An image that holds the SDK, this checkout's, and what it needs."""
-    top, packages = Path(__file__).parents[4], Path(google.protobuf.__file__).parents[2]
-    folder = tmp_path_factory.mktemp("launchers")
-    for name, module in (("tasksdk-execute", "tasksdk.executor"), ("tasksdk-copilot", "tasksdk.executor.copilot")):
-        (folder / name).write_text(f'#!/bin/sh\nexec python -m {module} "$@"\n')
-        (folder / name).chmod(0o755)
-    made = Image.from_base(BASE, name="kube/sdk").with_env_vars({"PYTHONPATH": "/opt/sdk"})
-    for one in (top / "sdk" / "tasksdk", top / "imagebuilder", *(packages / name for name in _NEEDED)):
-        made = made.with_source_folder(one, f"/opt/sdk/{one.name}")
-    made = made.with_user("somebody")  # who may not write what belongs to whoever runs the tests
-    (result,) = build(made.with_source_folder(folder, "/usr/local/bin"), registry=BASE.split("/", maxsplit=1)[0])
+def image() -> str:
+    """An image with the SDK, whose user may not write what belongs to whoever runs the tests."""
+    made = Image.from_base(BASE, name="kube/sdk").with_sdk(python_version="3.11").with_user("somebody")
+    (result,) = build(made, registry=BASE.split("/", maxsplit=1)[0])
     return f"{result.uri}@{result.digest}"
-
-
-_NEEDED = ("flyteidl2", "buf", "google", "fsspec")
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def joined(ward: Ward, name: str, script: str) -> Told:
 
 
 def test_who_submits_again_joins_what_runs(ward: Ward) -> None:
-    script = "echo begun on $HOSTNAME; sleep 4; exit 5"
+    script = "echo begun on $HOSTNAME; sleep 2; exit 5"
     killed_client(ward, "join-1", script)
     host = ward.pod().metadata.name
     again = joined(ward, "join-1", script)
@@ -92,7 +92,7 @@ def test_the_cluster_clears_up_after_a_client_that_is_gone(ward: Ward) -> None:
 
 
 def test_an_attempt_of_another_client_can_be_watched_and_aborted(ward: Ward) -> None:
-    killed_client(ward, "theirs-1", "echo begun; sleep 1000")
+    killed_client(ward, "theirs-1", "trap 'exit 143' TERM; echo begun; sleep 1000 & wait")
 
     async def story() -> Told:
         engine = ward.open()

@@ -59,8 +59,9 @@ def store(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def far(ward: Ward, store: str, image: str) -> Callable[[], Runner]:
-    ward.settings["helper_image"] = image
+def far(ward: Ward, store: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Runner]:
+    """Runs at an address; the image of the helpers is made for it."""
+    monkeypatch.setenv("IMAGEBUILDER_REGISTRY", ward.cluster.registry)
     engine = ward.open()
     return lambda: with_runcontext(mode="remote", engine=engine, run_base_dir=f"{store}/runs")
 
@@ -100,15 +101,16 @@ def test_files_come_and_go_through_an_address(far: Callable[[], Runner], ward: W
     assert ward.left() == []
 
 
-def test_failures_are_told_apart(far: Callable[[], Runner], ward: Ward, tmp_path: Path, store: str) -> None:
-    with pytest.raises(TaskError, match="exit code 3"):
-        far().run(shell("exit 3", outputs={"m": int})).outputs()
-    with pytest.raises(TaskError, match="wrote no file m"):
-        far().run(shell("true", outputs={"m": int})).outputs()
-    with pytest.raises(TaskError, match="'three' is not a value of type int"):
-        far().run(shell("echo three > /out/m", outputs={"m": int})).outputs()
-    with pytest.raises(TaskError, match="no-such-file"):
-        far().run(shell("true", inputs={"page": File}), page=File(f"{store}/no-such-file")).outputs()
+def test_failures_are_told_apart(far: Callable[[], Runner], ward: Ward, store: str) -> None:
+    runs = {
+        "exit code 3": far().run(shell("exit 3", outputs={"m": int})),
+        "wrote no file m": far().run(shell("true", outputs={"m": int})),
+        "'three' is not a value of type int": far().run(shell("echo three > /out/m", outputs={"m": int})),
+        "no-such-file": far().run(shell("true", inputs={"page": File}), page=File(f"{store}/no-such-file")),
+    }
+    for said, started in runs.items():
+        with pytest.raises(TaskError, match=said):
+            started.outputs()
     assert ward.left() == []
 
 

@@ -20,7 +20,7 @@ def test_a_pod_that_somebody_deletes_is_not_the_task_s_fault(ward: Ward) -> None
     async def delete() -> None:
         ward.cluster.core.delete_namespaced_pod(ward.pod().metadata.name, ward.cluster.namespace)
 
-    end = ward.run(ward.sh("deleted-1", "sleep 1000"), delete).end  # while Kubernetes puts another in its place
+    end = ward.run(ward.patient("deleted-1"), delete).end  # while Kubernetes puts another in its place
     assert end.reason is ExitReason.EVICTED
     assert ward.left() == []
 
@@ -29,7 +29,7 @@ def test_a_job_that_somebody_deletes_is_lost(ward: Ward) -> None:
     async def delete() -> None:
         ward.cluster.batch.delete_namespaced_job("gone-1", ward.cluster.namespace, propagation_policy="Orphan")
 
-    end = ward.run(ward.sh("gone-1", "sleep 1000"), delete).end
+    end = ward.run(ward.patient("gone-1"), delete).end
     assert end.reason is ExitReason.LOST
     assert ward.left() == []
 
@@ -51,7 +51,7 @@ def test_an_eviction_is_not_the_task_s_fault(ward: Ward) -> None:
         eviction = {"apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": {"name": name}}
         ward.cluster.core.create_namespaced_pod_eviction(name, namespace, eviction)
 
-    end = ward.run(ward.sh("evicted-2", "sleep 1000", secrets=(secret,)), evict).end
+    end = ward.run(ward.patient("evicted-2", secrets=(secret,)), evict).end
     assert end.reason is ExitReason.EVICTED
     assert ward.left() == []
 
@@ -66,7 +66,7 @@ def test_a_drained_node_is_not_the_task_s_fault(ward: Ward) -> None:
         core.patch_node(node.metadata.name, {"spec": {"taints": taints}})
 
     try:
-        end = ward.run(ward.sh("drained-1", "sleep 1000"), taint).end
+        end = ward.run(ward.patient("drained-1"), taint).end
     finally:
         core.patch_node(node.metadata.name, {"spec": {"taints": None}})
     assert end.reason is ExitReason.EVICTED
@@ -83,10 +83,10 @@ def test_a_killed_part_of_the_cluster_loses_nothing(ward: Ward, programs: tuple[
 
         await asyncio.to_thread(again)
 
-    script = "for n in $(seq 40); do echo $n; sleep 0.2; done; exit 7"
+    script = "for n in $(seq 25); do echo $n; sleep 0.2; done; exit 7"
     told = ward.run(ward.sh("restart-1", script), restart)
     assert (told.end.reason, told.end.code) == (ExitReason.ERROR, 7)
-    assert told.lines == [str(n) for n in range(1, 41)]
+    assert told.lines == [str(n) for n in range(1, 26)]
     assert ward.left() == []
 
 
@@ -102,7 +102,7 @@ def test_a_task_that_ends_while_nobody_can_be_asked_is_told(ward: Ward) -> None:
 
         await asyncio.to_thread(again)
 
-    script = "import time; time.sleep(3); print('the-program-of-this-test'); raise SystemExit(7)"
+    script = "import time; time.sleep(2); print('the-program-of-this-test'); raise SystemExit(7)"
     told = ward.run(ward.spec("away-1", "python", "-c", script), while_away)
     assert (told.end.reason, told.end.code, told.lines) == (ExitReason.ERROR, 7, ["the-program-of-this-test"])
     assert ward.left() == []

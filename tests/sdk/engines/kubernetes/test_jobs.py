@@ -173,7 +173,7 @@ def test_an_abort_leaves_nothing(ward: Ward) -> None:
     async def story() -> None:
         engine = ward.open()
         secret = SecretValue("k", "v", variable="K")
-        await engine.submit(ward.sh("abort-1", "sleep 1000", secrets=(secret,)))
+        await engine.submit(ward.patient("abort-1", secrets=(secret,)))
         async for event in engine.watch("abort-1"):
             if event.phase is Phase.RUNNING:
                 await engine.abort("abort-1", "enough")

@@ -49,7 +49,7 @@ def second_time() -> str:
 
 @env.task
 def patient() -> str:
-    time.sleep(6)
+    time.sleep(4)
     return os.environ["HOSTNAME"]
 
 @env.task
