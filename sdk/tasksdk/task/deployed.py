@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from flyteidl2.core.tasks_pb2 import TaskTemplate as TaskTemplateMessage
 
+    from tasksdk.values.reuse import ReusePolicy
+
 
 class DeployedTask(Task):
     """A task from its template; called here, it is found by the arguments that a container would get."""
@@ -31,6 +33,7 @@ class DeployedTask(Task):
             env_vars={pair.key: pair.value for pair in template.container.env} or None,
             image=template.container.image or None,
             deprecated=metadata.deprecated_error_message or None,
+            reusable=_reuse(template),
         )
         self.template = template
 
@@ -71,6 +74,15 @@ class DeployedTask(Task):
             args = [*sctx.executor, *args[1:at], *bundle, *args[at:]]
         template.container.args[:] = args
         return template
+
+
+def _reuse(template: TaskTemplateMessage) -> ReusePolicy | None:
+    if not template.HasField("reuse_policy"):
+        return None
+    from tasksdk.values.reuse import ReusePolicy
+
+    policy = template.reuse_policy
+    return ReusePolicy((policy.min_replicas, policy.max_replicas), policy.idle_ttl.ToTimedelta())
 
 
 class LazyEntity:

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tasksdk import ContainerTask, ReusePolicy, with_runcontext
+from tasksdk import ContainerTask, ReusePolicy, Task, deploy, with_runcontext
 from tasksdk.engines.attempt import Exit, ExitReason
 from tasksdk.engines.fixed import FixedEngine, Outcome
 from tasksdk.errors import TaskError, TaskTimeoutError
@@ -279,6 +279,14 @@ def test_a_call_waits_for_a_worker_and_no_longer_than_it_may(live: ModuleType, t
     (tmp_path / "go").touch()
     busy.outputs()
     assert patient.outputs()[0] == f"{pid} [2]"
+
+
+def test_a_deployed_task_has_live_workers(live: ModuleType) -> None:
+    deploy(live.env)
+    deployed = Task.get("live.call")
+    assert deployed.reusable.bounds == (1, 1)
+    pid = _pid(_run(deployed, 1))
+    assert _run(deployed, 2) == f"{pid} [1, 2]"
 
 
 def test_off_is_a_fresh_process(live: ModuleType) -> None:
