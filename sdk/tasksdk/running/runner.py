@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasksdk.context.current import Context, ContextData
-from tasksdk.errors import UserInputError
+from tasksdk.errors import TaskAbortedError, UserInputError
 from tasksdk.running.calls import RunState
 from tasksdk.running.local_controller import LocalController
 from tasksdk.running.names import check_run_name, new_run_name
@@ -111,11 +111,14 @@ class Runner:
         return RemoteController(state, body, loop)
 
     def _start_remote(self, state: RunState, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
+        from tasksdk.running.engine_loop import engine_loop
+
         task.native_interface.bind(args, kwargs, task.name)
         controller = self._there(state)
         with Context(ContextData()):
             future = controller.start(task, args, kwargs).future
         ended: Future[Any] = Future()
+        engine_loop().follow(state.name, ended, controller.abort)
         future.add_done_callback(lambda done: _settle(done, ended, state, task))
         return Run(state, task, ended, controller.abort)
 
@@ -141,21 +144,22 @@ def _task_of(given: object) -> Task:
 
 def _settle(done: Future[Any], ended: Future[Any], state: RunState, task: Task) -> None:
     """Record the end of a remote run, then let whoever waits go on."""
-    _end(state, task)
     error = done.exception()
+    _end(state, task, error)
     if error is not None:
         ended.set_exception(error)
     else:
         ended.set_result(done.result())
 
 
-def _end(state: RunState, task: Task) -> None:
+def _end(state: RunState, task: Task, error: BaseException | None = None) -> None:
     store = state.database
     assert store is not None
     store.end_actions(state.name)
     first = next((row for row in store.actions(state.name) if row.parent is None), None)
     row = store.run(state.name)
-    phase = "failed" if first is None else first.phase
+    before_it_began = "aborted" if isinstance(error, TaskAbortedError) else "failed"
+    phase = before_it_began if first is None else first.phase
     started = time.time() if row is None else row.started
     store.put_run(RunRow(state.name, task.name, state.mode, phase, started, time.time()))
 

@@ -260,6 +260,22 @@ def test_a_killed_client_leaves_no_process(far: ModuleType, tmp_path: Path) -> N
         os.sched_yield()
 
 
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_client_that_ends_first_aborts_its_run(far: ModuleType, tmp_path: Path, *, begun: bool) -> None:
+    until = f"while {begun} and not Path({str(tmp_path / 'started')!r}).exists(): os.sched_yield()"
+    start = f"run = with_runcontext('remote', 'left').run(far_module.waits, {str(tmp_path)!r})"
+    lines = ("import os; from pathlib import Path", "import far_module; from tasksdk import with_runcontext", start)
+    script = "\n".join((*lines, until))
+    ran = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0
+    assert "run left was aborted, because this process ended before it; run.wait() waits for its end\n" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert {row.phase for row in database().actions("left")} <= {"aborted"}
+    row = database().run("left")
+    assert row is not None
+    assert row.phase == "aborted"
+
+
 def test_kept_results_need_no_attempt(far: ModuleType, tmp_path: Path) -> None:
     for _ in range(2):
         finished = _remote().run(far.kept, folder=str(tmp_path))
