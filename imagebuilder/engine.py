@@ -22,10 +22,11 @@ from imagebuilder.outputs.output import Load, Output, Published, Push
 from imagebuilder.plan.lower import lower, needs_base_user
 from imagebuilder.plan.ops import DockerfilePlan, Plan
 from imagebuilder.plan.pinned import pinned, pinned_base
-from imagebuilder.plan.sdk import sdk_of
+from imagebuilder.plan.sdk import is_sdk, sdk_of
 from imagebuilder.plan.secrets import needs
 from imagebuilder.plan.segments import segments
 from imagebuilder.registry.verdict import Absent, Present, Unknown, Verdict
+from imagebuilder.spec.base import DebianBase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -109,15 +110,20 @@ class Engine:
         found = segments(plan, refused)
         if found is None or isinstance(plan, DockerfilePlan) or not 0 < found.prefix < len(item.image.layers):
             return None
+        last = max(number for number, step in enumerate(plan.steps) if 0 < step.layer <= found.prefix)
+        first, rest = plan.steps[: last + 1], plan.steps[last + 1 :]
         image = item.image.replace(layers=item.image.layers[: found.prefix])
+        if isinstance(image.base, DebianBase) and not any(is_sdk(step) for step in first):
+            image = image.replace(base=image.base.replace(sdk=None))  # it goes on top, the same layer as elsewhere
         materials = replace(item.materials, layers=item.materials.layers[: found.prefix])
         pins = item.pins.first(steps_of(image)) if item.pins else None
         identity = identify(image, materials, self.resolver.recipe, pins.digest if pins else None)
         below = self.plan(Identified(item.title, image, identity, materials, pins))
         assert isinstance(below, Plan)
-        rest = replace(plan, steps=tuple(step for step in plan.steps if step.layer > found.prefix))
         kept = item.reference.with_tag(identity.identifier) if isinstance(output, Push) else None
-        return Prefix(identity.identifier, below, rest, kept, push=isinstance(output, Push) and output.fills)
+        return Prefix(
+            identity.identifier, below, replace(plan, steps=rest), kept, push=isinstance(output, Push) and output.fills
+        )
 
     def ensure(
         self,

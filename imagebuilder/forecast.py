@@ -212,9 +212,10 @@ def _sources(plan: Plan) -> Amount:
 
 
 def _copied(plan: Plan) -> set[str]:
+    """The user's files; the task SDK is no news for a registry that has an image with it."""
     from imagebuilder.plan.ops import Copy
 
-    return {step.op.files for step in plan.steps if isinstance(step.op, Copy)}
+    return {step.op.files for step in plan.steps if isinstance(step.op, Copy) and not step.op.sdk}
 
 
 def _file_ops(plan: Plan) -> list[object]:

@@ -1,44 +1,44 @@
 """What the task SDK is in an image: a folder of packages beside those of the virtual environment, and its commands.
 
 It is not installed among the user's packages: a path file appends its folder to the module search path, so that a
-package which the user has too, such as protobuf, is the user's. Everything is pinned by the SDK's version; the bytes
-depend on that, on the Python, and on nothing else.
+package which the user has too, such as protobuf, is the user's. Everything is pinned by the SDK's version. The SDK
+itself is the one installed on this machine; where there is none, or another, it comes from the package index.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import subprocess
-import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from imagebuilder.builders.direct.interpreters import interpreter_for, pinned_interpreter, version_of
+from imagebuilder.builders.sdk_files import COMMANDS, DISTRIBUTIONS, belongs, files_of, installed, metadata_of_image
+from imagebuilder.builders.sdk_kept import pack, unpack
 from imagebuilder.builders.workspace import workspace
 from imagebuilder.cache.kinds import SDKS
 from imagebuilder.cache.notes import read_note, write_note
-from imagebuilder.errors import BuildError, MissingDependencyError, SpecError
+from imagebuilder.errors import BuildError, SpecError
 from imagebuilder.layers import InstallTarget
 from imagebuilder.layers.scripts import entry_point_scripts
 from imagebuilder.packages import Uv
-from imagebuilder.sources.material import Material, Text
+from imagebuilder.sources.material import LaterMaterial, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from imagebuilder.builders.sdk_files import Installed
     from imagebuilder.builders.site import Site
+    from imagebuilder.packages.uv import UvFailure
     from imagebuilder.plan.sdk import SdkFor
+    from imagebuilder.sources.material import Material, Piece
     from imagebuilder.spec.python_version import PythonVersion
 
 # What each version was released with; what flyteidl2 declares besides is never imported by the messages.
 _PINS: Final = {"0.1.0": ("flyteidl2==2.0.53", "protobuf==7.36.2")}
-# Of this project an image has the spec, which a task's module builds its images with.
-_OF_IMAGEBUILDER: Final = ("__init__.py", "errors.py", "py.typed", "spec/")
 _FOLDER: Final = "_tasksdk"
 _PATH_FILE: Final = "tasksdk.pth"
 # The extension modules of a Python look for these; with both, one folder serves every platform, and without a fitting
@@ -46,10 +46,8 @@ _PATH_FILE: Final = "tasksdk.pth"
 _MACHINES: Final = ("x86_64", "aarch64")
 _GLIBC: Final = "manylinux_2_28"
 _EXTENSION: Final = ".abi3.so"
-_COMMANDS: Final = "entry_points.txt"
-_DROPPED: Final = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")
 _LARGEST: Final = 64 << 20  # bytes
-_FORM: Final = 1  # raised when the same version makes other files
+_FORM: Final = 3  # raised when the same version makes other files
 _SECONDS: Final = 300.0
 
 
@@ -63,81 +61,86 @@ class Sdks:
     venv: str
 
     def material(self, wanted: SdkFor) -> Material:
-        """What is copied into the virtual environment.
+        """What is copied into the virtual environment; nothing is fetched before its pieces are looked at.
+
+        Looking raises BuildError where what it needs could not be fetched.
 
         Raises:
             LockError: this machine lacks the Python that a lock names.
-            MissingDependencyError: this machine lacks the SDK, or has another version.
             SpecError: there is no such version.
-            BuildError: what it needs could not be fetched.
         """
         pins = _pins(wanted.version)
-        own = _own_files(wanted.version)
+        own = installed(wanted.version)
+        if own is None:
+            pins = (*pins, *(f"{name}=={wanted.version}" for name in DISTRIBUTIONS))
         interpreter = self._interpreter(wanted)
-        compiled_by = version_of(interpreter) if interpreter else None
-        hasher = hashlib.sha256(repr((_FORM, wanted, pins, self.venv, compiled_by)).encode())
-        for path, data in own.items():
-            hasher.update(f"{path}\0{len(data)}\0".encode() + data)
-        kept = SDKS.at(self.cache_dir) / f"{hasher.hexdigest()}.zip"
-        archive = read_note(kept, _LARGEST)
-        if archive is None:
-            archive = self._archive(wanted, pins, own, interpreter if compiled_by else None)
-            write_note(kept, archive)
-        with zipfile.ZipFile(io.BytesIO(archive)) as found:
-            pieces = [
-                (one.filename, Text(found.read(one), one.filename.startswith("bin/"))) for one in found.infolist()
-            ]
-        return Material(tuple(pieces))
+        compiled_by = _mark(interpreter) if interpreter else None
+        key = hashlib.sha256(repr((_FORM, wanted, pins, self.venv, compiled_by, own and own.mark)).encode()).hexdigest()
+        return LaterMaterial(key, lambda: self._pieces(key, wanted, pins, own, interpreter))
 
     def _interpreter(self, wanted: SdkFor) -> str | None:
         if wanted.bytecode is None:
             return interpreter_for(wanted.python, self.environ) if self.site.bytecode else None
         return pinned_interpreter("the task SDK", wanted.bytecode, self.environ) if wanted.bytecode else None
 
-    def _archive(
-        self, wanted: SdkFor, pins: tuple[str, ...], own: Mapping[str, bytes], interpreter: str | None
-    ) -> bytes:
+    def _pieces(
+        self, key: str, wanted: SdkFor, pins: tuple[str, ...], own: Installed | None, interpreter: str | None
+    ) -> Iterator[tuple[str, Piece]]:
+        kept = SDKS.at(self.cache_dir) / key
+        files = unpack(read_note(kept, _LARGEST) or b"")
+        if files is None:
+            files = self._files(wanted, pins, own, interpreter)
+            write_note(kept, pack(files))
+        for path, data in files.items():
+            yield path, Text(data, path.startswith("bin/"))
+
+    def _files(
+        self, wanted: SdkFor, pins: tuple[str, ...], own: Installed | None, interpreter: str | None
+    ) -> dict[str, bytes]:
         with workspace(self.cache_dir / "work") as folder:
             site_packages = f"lib/python{wanted.python[0]}.{wanted.python[1]}/site-packages"
             tree = folder / "tree"
             packages = tree / site_packages / _FOLDER
             packages.mkdir(parents=True)
-            self._fetch(pins, wanted.python, packages, folder)
-            for path, data in own.items():
+            self._fetch(wanted, pins, packages, folder)
+            for path, data in own.files() if own else ():
                 target = packages / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(data)
+            for found in packages.glob("*.dist-info/METADATA"):
+                found.write_bytes(metadata_of_image(found.read_bytes()))
             (tree / site_packages / _PATH_FILE).write_text(f"{_FOLDER}\n")
-            if interpreter is not None:
+            if interpreter is not None and version_of(interpreter) is not None:
                 self._compile(interpreter, tree)
-            entries = {path.relative_to(tree).as_posix(): path.read_bytes() for path in _files(tree)}
+            entries = {path.relative_to(tree).as_posix(): path.read_bytes() for path in files_of(tree)}
         environment = InstallTarget(prefix=self.venv, python=wanted.python)
-        entry_points = next(data for path, data in own.items() if path.endswith(_COMMANDS))
-        entries |= {f"bin/{name}": script for name, script in entry_point_scripts(entry_points, environment)}
-        archive = io.BytesIO()
-        with zipfile.ZipFile(archive, "w") as opened:
-            for path in sorted(entries):
-                opened.writestr(zipfile.ZipInfo(path), entries[path])
-        return archive.getvalue()
+        commands = entries[f"{site_packages}/{_FOLDER}/tasksdk-{wanted.version}.dist-info/{COMMANDS}"]
+        entries |= {f"bin/{name}": script for name, script in entry_point_scripts(commands, environment)}
+        return dict(sorted(entries.items()))
 
-    def _fetch(self, pins: tuple[str, ...], python: PythonVersion, packages: Path, folder: Path) -> None:
+    def _fetch(self, wanted: SdkFor, pins: tuple[str, ...], packages: Path, folder: Path) -> None:
         """The pinned packages, protobuf's extension for each machine under the name that this Python looks for."""
-        for machine in _MACHINES:
-            there = folder / machine
-            arguments = ["pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--target", str(there)]
-            arguments += ["--python-platform", f"{machine}-{_GLIBC}", "--python-version", f"{python[0]}.{python[1]}"]
-            failure = Uv(self.environ, self.site).run([*arguments, "--link-mode", "copy", *pins], folder)
+        python = wanted.python
+        with ThreadPoolExecutor(len(_MACHINES), "sdk") as pool:
+            failures = list(pool.map(lambda machine: self._install(machine, pins, python, folder), _MACHINES))
+        for machine, failure in zip(_MACHINES, failures, strict=True):
             if failure is not None:
-                raise failure.error("the task SDK")
+                raise _unfetched(wanted.version, failure)
             tag = f".cpython-{python[0]}{python[1]}-{machine}-linux-gnu.so"
-            for path in _files(there):
+            there = folder / machine
+            for path in files_of(there):
                 name = path.relative_to(there).as_posix()
-                if path.name in _DROPPED or "__pycache__" in path.parts or name.startswith(("bin/", ".")):
-                    continue
                 target = packages / name.replace(_EXTENSION, tag)
-                if not target.exists():
+                if belongs(name) and not target.exists():
                     target.parent.mkdir(parents=True, exist_ok=True)
                     path.replace(target)
+
+    def _install(self, machine: str, pins: tuple[str, ...], python: PythonVersion, folder: Path) -> UvFailure | None:
+        arguments = ["pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--link-mode", "copy"]
+        arguments += ["--target", str(folder / machine), "--python-platform", f"{machine}-{_GLIBC}"]
+        arguments += ["--python-version", f"{python[0]}.{python[1]}", *pins]
+        (folder / f"in-{machine}").mkdir()
+        return Uv(self.environ, self.site).run(arguments, folder / f"in-{machine}", stage=folder)
 
     def _compile(self, interpreter: str, tree: Path) -> None:
         """Bytecode that says by content what it was made from, under the names that it has in the image."""
@@ -166,42 +169,15 @@ def _pins(version: str) -> tuple[str, ...]:
         ) from None
 
 
-def _own_files(version: str) -> dict[str, bytes]:
-    """The files of the SDK and of the spec, as they are installed on this machine; editable ones too."""
-    install = f'run pip install "tasksdk=={version}"'
-    try:
-        sdk, own = distribution("tasksdk"), distribution("imagebuilder")
-    except PackageNotFoundError:
-        raise MissingDependencyError("the image is to have the task SDK, which is not here", hint=install) from None
-    if sdk.version != version:
-        raise MissingDependencyError(
-            f"the image is to have task SDK {version}, and this machine has {sdk.version}",
-            hint=f'{install}, or ask for what is here: with_sdk("{sdk.version}")',
-        )
-    files = dict(_modules("tasksdk"))
-    files |= {
-        path: data for path, data in _modules("imagebuilder") if path.partition("/")[2].startswith(_OF_IMAGEBUILDER)
-    }
-    return {**files, **_metadata(sdk, "METADATA", _COMMANDS), **_metadata(own, "METADATA")}
+def _mark(interpreter: str) -> tuple[str, int, int]:
+    """What tells one interpreter of this machine from another, without running it."""
+    status = Path(interpreter).stat()
+    return os.path.realpath(interpreter), status.st_size, status.st_mtime_ns
 
 
-def _modules(package: str) -> Iterator[tuple[str, bytes]]:
-    spec = find_spec(package)
-    assert spec is not None and spec.submodule_search_locations  # noqa: PT018 - a package that is installed
-    root = Path(spec.submodule_search_locations[0])
-    for path in _files(root):
-        name = path.relative_to(root).as_posix()
-        if path.suffix in (".py", ".typed") and "__pycache__" not in name:
-            yield f"{package}/{name}", path.read_bytes()
-
-
-def _metadata(found: Distribution, *names: str) -> dict[str, bytes]:
-    folder = f"{found.metadata['Name']}-{found.version}.dist-info"
-    texts = {name: found.read_text(name) for name in names}
-    return {f"{folder}/{name}": text.encode() for name, text in texts.items() if text}
-
-
-def _files(folder: Path) -> list[Path]:
-    """Every file below a folder, in the order of their paths."""
-    found = (Path(where) / name for where, _, names in os.walk(folder) for name in names)
-    return sorted(path for path in found if path.is_file())
+def _unfetched(version: str, failure: UvFailure) -> BuildError:
+    return BuildError(
+        failure.error("the task SDK").message,
+        hint=f'say where its packages are (index_url), install it here (pip install "tasksdk=={version}"), or leave it '
+        "out of the image: install_sdk=False",
+    )

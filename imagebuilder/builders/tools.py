@@ -19,6 +19,7 @@ from imagebuilder.cache.in_use import touch
 from imagebuilder.cache.kinds import TOOLS
 from imagebuilder.cache.locked import locked
 from imagebuilder.errors import BuilderUnavailableError, MissingDependencyError
+from imagebuilder.packages.uv import own_uv
 from imagebuilder.spec.platform import Platform
 
 # Static builds run on any base, whatever its C library.
@@ -71,7 +72,7 @@ class Tools:
         cached = TOOLS.at(self._cache_dir) / f"uv-{wanted}" / platform.architecture / "uv"
         if not cached.exists():
             cached.parent.mkdir(parents=True, exist_ok=True)
-            # Once for all builds that run side by side; looking for uv is not safe in several threads either.
+            # Once for all builds that run side by side.
             with locked(TOOLS.at(self._cache_dir) / ".lock"):
                 if not cached.exists():
                     self._fetch(wanted, platform, cached)
@@ -79,7 +80,7 @@ class Tools:
         return cached
 
     def _fetch(self, wanted: str, platform: Platform, target: Path) -> None:
-        own = _own_uv()
+        own = own_uv()
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as temporary:
             command = [own, "pip", "install", "--quiet", "--no-deps", "--no-config", "--target", temporary]
             command += [
@@ -114,9 +115,3 @@ class Tools:
             f"uv {wanted} for {platform} could not be fetched from the package index: {done.stderr.strip()[-500:]}",
             hint="check that `uv pip install uv` works on this machine",
         )
-
-
-def _own_uv() -> str:
-    from uv import find_uv_bin
-
-    return str(find_uv_bin())

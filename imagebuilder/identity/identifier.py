@@ -67,8 +67,8 @@ def _digest(role: str, value: object, material: str | None) -> str:
 
 def _base(base: Base, materials: Materials, recipe: Recipe) -> object:
     match base:
-        case DebianBase(version):
-            return (base.kind, recipe.debian_base(version))
+        case DebianBase(version, sdk):
+            return (base.kind, recipe.debian_base(version), *([] if sdk is None else [("sdk", sdk)]))
         case ScriptBase():
             assert materials.python_version is not None
             return (base.kind, recipe.debian_base(materials.python_version), base.options)

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
@@ -112,7 +113,7 @@ class Uv:
             python = str(refusing_interpreter(self.tools or folder / _NONE))
             arguments = (*arguments, "--python", python, "--no-build-isolation")
         try:
-            code, errors = self._finished([*(self.command or (_own_uv(),)), *arguments], folder, own)
+            code, errors = self._finished([*(self.command or (own_uv(),)), *arguments], folder, own)
         except TimeoutError:
             return UvFailure(f"uv did not end within {self.seconds:g} s", "check the network, and try again")
         except OSError as error:
@@ -197,16 +198,23 @@ def _with_credentials(index: Index) -> str:
     return index.url.replace("://", f"://{userinfo}@", 1)
 
 
-def _own_uv() -> str:
+def own_uv() -> str:
+    """The uv that is installed beside this package.
+
+    Raises:
+        MissingDependencyError: there is none.
+    """
     try:
         from uv import find_uv_bin
     except ImportError as error:
         raise MissingDependencyError(
             "resolving Python packages needs uv, which is not installed", hint='run pip install "imagebuilder[engine]"'
         ) from error
-    return str(find_uv_bin())
+    with _FINDING:  # sysconfig, which it asks, is not ready for several threads at once
+        return str(find_uv_bin())
 
 
+_FINDING: Final = threading.Lock()
 # Searched in this order: what stands first is the cause of what stands later.
 _HINTS: Final[dict[str, tuple[str, ...]]] = {
     "the network has a certificate authority of its own: set ca_bundle under [tool.imagebuilder.site], "

@@ -219,7 +219,7 @@ class _Lowering:
         assert self.sdk is not None
         files = self.keep(self.sdk, "task-sdk")
         self.has_sdk = True
-        self.emit(Copy(files, "", venv, "0:0", link=ours, compress=True, shows=f"task SDK {version}"))
+        self.emit(Copy(files, "", venv, "0:0", link=ours, sdk=True, shows=f"task SDK {version}"))
 
     def prepare(self) -> None:
         recipe = self.recipe

@@ -96,7 +96,7 @@ class Copy:
     """Files of a material to a place in the image, one file where there is an `entry`.
 
     `link` makes a layer that depends on no earlier one, and brings the folders above `dst` with it: only where they are
-    sure to be the same below. `compress` is for files worth it; `shows` says what it is where that is not its place.
+    sure to be the same below. `sdk` says that it is the task SDK; `shows` what it is where that is not its place.
     """
 
     files: str
@@ -104,7 +104,7 @@ class Copy:
     dst: str
     owner: str | None = None
     link: bool = False
-    compress: bool = False
+    sdk: bool = False
     shows: str | None = None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from imagebuilder.plan.ops import Copy, Exec, InstallPackages
+from imagebuilder.plan.ops import Exec, InstallPackages
 from imagebuilder.plan.pip import pip_arguments
 from imagebuilder.sources.material import Material, Text
 from imagebuilder.sources.toml_text import dump
@@ -35,9 +35,6 @@ def pinned(plan: Plan, pins: Pins) -> Plan:
     for step in plan.steps:
         install = _install(step.op)
         number += install is not None
-        if isinstance(step.op, Copy):  # what zlib writes is not the same on every machine
-            steps.append(replace(step, op=replace(step.op, compress=False)))
-            continue
         if install is None or not resolved or not isinstance(install.what, _RESOLVED):
             steps.append(step)
             continue

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from imagebuilder.plan.ops import Copy
 from imagebuilder.spec.base import DebianBase
 from imagebuilder.spec.layers import Sdk
 
 if TYPE_CHECKING:
+    from imagebuilder.plan.ops import Step
     from imagebuilder.sources.materials import Materials
     from imagebuilder.spec.image import Image
     from imagebuilder.spec.python_version import PythonVersion
@@ -22,6 +24,11 @@ class SdkFor(NamedTuple):
     version: str
     python: PythonVersion
     bytecode: str | None = None
+
+
+def is_sdk(step: Step) -> bool:
+    """Whether a step lays the SDK."""
+    return isinstance(step.op, Copy) and step.op.sdk
 
 
 def sdk_of(image: Image, materials: Materials) -> SdkFor | None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias
 
 from imagebuilder.errors import BuildError
@@ -13,7 +14,7 @@ from imagebuilder.sources.snapshot import File, Folder, Link, Snapshot
 from imagebuilder.sources.stage import stage, stage_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 
@@ -138,6 +139,29 @@ class Material:
                 f"the build context cannot be written: {error.filename or folder}: {error.strerror or error}",
                 hint="the folder must be empty, writable and on a disk with room",
             ) from None
+
+
+class LaterMaterial(Material):
+    """Pieces that are put together when they are first looked at; `key` differs where they do, known before that."""
+
+    def __init__(self, key: str, make: Callable[[], Iterable[tuple[str, Piece]]]) -> None:
+        vars(self).update(key=key, make=make, lock=Lock())
+
+    @property
+    def pieces(self) -> tuple[tuple[str, Piece], ...]:
+        """Pieces by their place in the folder, in the order of places."""
+        mine = vars(self)
+        with mine["lock"]:
+            if "made" not in mine:
+                mine["made"] = Material(tuple(mine["make"]())).pieces
+            made: tuple[tuple[str, Piece], ...] = mine["made"]
+            return made
+
+    @property
+    def digest(self) -> str:
+        """The key."""
+        key: str = vars(self)["key"]
+        return key
 
 
 def _make(folder: Path) -> None:

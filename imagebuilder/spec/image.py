@@ -87,12 +87,12 @@ class Image(Value):
         registry: str | None = None,
         registry_secret: str | Secret | None = None,
         platform: PlatformRequest | None = None,
-        install_sdk: bool | str = False,
+        install_sdk: bool | str = True,
     ) -> Image:
         """Start from a slim Debian with Python, by default of the running interpreter's minor version.
 
         The image runs as the user `app` in `/app`, with the virtual environment `/opt/venv` first on PATH.
-        `install_sdk` puts the task SDK before the first of the user's own files: True, or a version.
+        It has the task SDK, before the first of your own files; `install_sdk` is True, False or a version.
         """
         version = running() if python_version is None else parse_python(python_version)
         sdk = sdk_version(install_sdk, "from_debian_base(install_sdk=...)") if install_sdk is not False else None
@@ -336,7 +336,8 @@ class Image(Value):
         python = None if python_version is None else parse_python(python_version)
         has_sdk = isinstance(self.base, DebianBase) and self.base.sdk is not None
         if has_sdk or any(isinstance(layer, Sdk) for layer in self.layers):
-            raise SpecError("with_sdk(): the image has the task SDK already", hint="leave with_sdk() out")
+            again = f"write from_debian_base(install_sdk={sdk!r}), and " if version is not None and has_sdk else ""
+            raise SpecError("with_sdk(): the image has the task SDK already", hint=f"{again}leave with_sdk() out")
         if isinstance(self.base, (DebianBase, ScriptBase)):
             if python is not None:
                 raise SpecError("with_sdk(): this image's Python is its base's", hint="write with_sdk()")

@@ -89,7 +89,7 @@ def show_layer(layer: Layer) -> str:  # noqa: C901, PLR0911, PLR0912 - one branc
 def _base(base: Base) -> tuple[str, object, dict[str, Any]]:
     match base:
         case DebianBase(version, sdk):
-            return "from_debian_base", version, {} if sdk is None else {"install_sdk": sdk}
+            return "from_debian_base", version, {"install_sdk": sdk or False}
         case ScriptBase(script, version, options):
             chosen = {} if version is None else {"python_version": version}
             return "from_uv_script", script, {**chosen, **_options(options)}

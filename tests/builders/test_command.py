@@ -35,7 +35,7 @@ def plan_of(image):
 
 @pytest.fixture
 def plan():
-    return plan_of(Image.from_debian_base("3.11").with_labels({"a": 'sp "ace, $x'}))
+    return plan_of(Image.from_debian_base("3.11", install_sdk=False).with_labels({"a": 'sp "ace, $x'}))
 
 
 def test_secrets_stand_in_no_argument(plan, tmp_path):
@@ -161,7 +161,11 @@ def test_a_context_is_what_docker_build_accepts(tmp_path):
     (tmp_path / "tools" / "Dockerfile").write_text("FROM elsewhere")
     (tmp_path / "tools" / ".dockerignore").write_text("*.log")
     (tmp_path / "tools" / "x.log").write_text("")
-    image = Image.from_debian_base("3.11").with_pip_packages("six").with_source_folder(tmp_path / "tools")
+    image = (
+        Image.from_debian_base("3.11", install_sdk=False)
+        .with_pip_packages("six")
+        .with_source_folder(tmp_path / "tools")
+    )
     rendered = write_context(plan_of(image), tmp_path / "out", (AMD64, ARM64), FixedTools(tmp_path, {}))
     found = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert {"Dockerfile", "tools/amd64/uv", "tools/arm64/uv"} <= found
@@ -187,7 +191,7 @@ def test_the_time_of_a_file_in_a_context_stands_for_its_content(tmp_path):
 def test_a_changed_file_stops_the_writing(tmp_path):
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "x").write_text("1")
-    plan = plan_of(Image.from_debian_base("3.11").with_source_folder(tmp_path / "code"))
+    plan = plan_of(Image.from_debian_base("3.11", install_sdk=False).with_source_folder(tmp_path / "code"))
     (tmp_path / "code" / "x").write_text("2")
     with pytest.raises(SourceChangedError):
         write_context(plan, tmp_path / "out", (AMD64,), FixedTools(tmp_path, {}))
@@ -210,7 +214,7 @@ def fetches(monkeypatch, tmp_path):
     monkeypatch.setattr("imagebuilder.builders.tools.subprocess.run", run)
     own = tmp_path / "own-uv"
     own.write_text("own")
-    monkeypatch.setattr("imagebuilder.builders.tools._own_uv", lambda: str(own))
+    monkeypatch.setattr("imagebuilder.builders.tools.own_uv", lambda: str(own))
     monkeypatch.setattr("imagebuilder.builders.tools.machine.machine", lambda: "x86_64")
     return index
 

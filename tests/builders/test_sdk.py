@@ -3,18 +3,25 @@
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tasksdk.version import VERSION
 
 from imagebuilder.builders.sdk import Sdks
+from imagebuilder.builders.sdk_files import belongs, installed, metadata_of_image
+from imagebuilder.builders.sdk_kept import pack, unpack
 from imagebuilder.builders.site import Site
-from imagebuilder.errors import LockError, MissingDependencyError, SpecError
+from imagebuilder.errors import BuildError, LockError, SpecError
 from imagebuilder.plan.sdk import SdkFor
+from imagebuilder.spec.credential import Index
 from imagebuilder.spec.sdk import SDK_VERSION
+
+NOBODY = Site(index_url=Index("http://127.0.0.1:1/simple"))
 
 
 @pytest.fixture
 def sdks(tmp_path):
-    return Sdks(tmp_path, {}, Site(), "/opt/venv")
+    return Sdks(tmp_path, {"UV_HTTP_RETRIES": "0"}, NOBODY, "/opt/venv")
 
 
 def test_both_are_released_together():
@@ -27,22 +34,58 @@ def test_a_version_that_never_was(sdks):
     assert SDK_VERSION in (caught.value.hint or "")
 
 
-def test_another_version_on_this_machine(sdks, monkeypatch):
-    monkeypatch.setitem(__import__("imagebuilder.builders.sdk", fromlist=["x"])._PINS, "0.0.1", ())
-    with pytest.raises(MissingDependencyError, match=f"task SDK 0.0.1, and this machine has {VERSION}"):
-        sdks.material(SdkFor("0.0.1", (3, 11)))
+def test_another_version_than_this_machine_has_is_that_of_the_index():
+    assert installed(VERSION) is not None
+    assert installed("0.0.1") is None
 
 
-def test_no_sdk_on_this_machine(sdks, monkeypatch):
-    from importlib.metadata import PackageNotFoundError
+def test_nothing_is_fetched_before_it_is_looked_at(sdks):
+    material = sdks.material(SdkFor(SDK_VERSION, (3, 11)))
+    assert material.digest == sdks.material(SdkFor(SDK_VERSION, (3, 11))).digest
+    assert material.digest != sdks.material(SdkFor(SDK_VERSION, (3, 12))).digest
+    with pytest.raises(BuildError) as caught:
+        material.write(sdks.cache_dir / "there")
+    assert "127.0.0.1" in caught.value.message
+    for way in ("index_url", f'pip install "tasksdk=={SDK_VERSION}"', "install_sdk=False"):
+        assert way in (caught.value.hint or "")
 
-    def missing(name):
-        raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("imagebuilder.builders.sdk.distribution", missing)
-    with pytest.raises(MissingDependencyError) as caught:
-        sdks.material(SdkFor(SDK_VERSION, (3, 11)))
-    assert f"tasksdk=={SDK_VERSION}" in (caught.value.hint or "")
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("tasksdk/__init__.py", True),
+        ("imagebuilder/__init__.py", True),
+        ("imagebuilder/spec/image.py", True),
+        ("imagebuilder/engine.py", False),
+        ("imagebuilder-0.1.0.dist-info/METADATA", True),
+        ("imagebuilder-0.1.0.dist-info/entry_points.txt", False),
+        ("tasksdk-0.1.0.dist-info/entry_points.txt", True),
+        ("tasksdk-0.1.0.dist-info/RECORD", False),
+        ("google/protobuf/__pycache__/message.cpython-311.pyc", False),
+        ("protobuf-7.36.2.dist-info/LICENSE", True),
+        ("bin/tasksdk-execute", False),
+        (".lock", False),
+    ],
+)
+def test_what_an_image_has_of_it(name, expected):
+    assert belongs(name) is expected
+
+
+def test_what_the_sdk_lacks_is_not_asked_for():
+    needs = b"Requires-Dist: protobuf>=4\n"
+    others = b"Requires-Dist: protovalidate>=1\nRequires-Dist: tomli; a < '3'\n"
+    assert metadata_of_image(b"Name: x\n" + needs + others + b"\nwords\n") == b"Name: x\n" + needs + b"\nwords\n"
+
+
+@given(st.dictionaries(st.text(), st.binary()))
+def test_what_is_kept_is_found_again(files):
+    assert unpack(pack(files)) == files
+
+
+@given(st.dictionaries(st.text(), st.binary(min_size=1), min_size=1), st.integers(min_value=1))
+def test_what_is_damaged_is_not(files, length):
+    packed = pack(files)
+    assert unpack(packed[: -min(length, len(packed))]) is None
 
 
 @pytest.fixture

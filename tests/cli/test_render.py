@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-SPEC = "image = Image.from_debian_base('3.11', name='web').with_env_vars({'A': '1'})\n"
+SPEC = "image = Image.from_debian_base('3.11', install_sdk=False, name='web').with_env_vars({'A': '1'})\n"
 
 
 def test_the_dockerfile_is_printed(project):
@@ -59,7 +59,8 @@ def test_a_dockerfile_of_the_users(project):
 
 
 def test_secrets_are_named_and_not_needed(project):
-    spec = project.spec("image = Image.from_debian_base('3.11').with_commands(['true'], secret_mounts='TOKEN')")
+    base = "Image.from_debian_base('3.11', install_sdk=False)"
+    spec = project.spec(f"image = {base}.with_commands(['true'], secret_mounts='TOKEN')")
     ended = project.run("render", spec, "--output", "out")
     assert ended.code == 0
     assert "--secret id=token-" in ended.err
@@ -84,7 +85,8 @@ def test_what_the_site_gives_is_mounted_and_its_flags_are_shown(project, monkeyp
     monkeypatch.setenv("IMAGEBUILDER_CA_BUNDLE", str(ca))
     monkeypatch.setenv("IMAGEBUILDER_INDEX_URL", "https://me:s3cret@pypi.corp/simple")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.corp:3128")
-    spec = project.spec("image = Image.from_debian_base('3.11', name='web').with_pip_packages('numpy')")
+    base = "image = Image.from_debian_base('3.11', install_sdk=False, name='web')"
+    spec = project.spec(f"{base}.with_pip_packages('numpy')")
     ended = project.run("render", spec, "--output", "out")
     assert ended.code == 0
     assert (
@@ -99,6 +101,6 @@ def test_what_the_site_gives_is_mounted_and_its_flags_are_shown(project, monkeyp
     assert dockerfile in project.run("render", spec).out + "\n"
     assert "s3cret" not in ended.err + script + dockerfile
     # Where no step fetches anything, nothing of the site is mounted.
-    ended = project.run("render", project.spec("image = Image.from_debian_base('3.11')"), "--output", "out")
+    ended = project.run("render", project.spec(base), "--output", "out")
     assert "imagebuilder-ca" not in ended.err
     assert not (project.folder / "out/.imagebuild-site.sh").exists()

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import http.server
 import json
+import subprocess
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,8 +17,11 @@ from imagebuilder import Image
 from imagebuilder.errors import BuildError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.e2e.conftest import Forge, Tree
 
+TOP = Path(__file__).parents[2]
 LARGEST = 4_000_000  # bytes, compressed
 LOOK = """
 import importlib.metadata, json, sys
@@ -25,7 +34,7 @@ print(json.dumps({
     "metadata": importlib.metadata.version("tasksdk"),
     "protobuf": api_implementation.Type(),
     "literal": literals_pb2.Literal(hash="x").hash,
-    "image": repr(Image.from_debian_base("3.11", install_sdk=True)),
+    "image": repr(Image.from_debian_base("3.11")),
 }))
 """
 
@@ -47,7 +56,7 @@ def debian(forge: Forge, what: str, **more: Any) -> Image:
 
 def test_an_image_has_it_and_runs_it(forge: Forge, builder: str, tree: Tree) -> None:
     code = tree.file("look.py", LOOK)
-    image = debian(forge, f"sdk-{builder}", install_sdk=True).with_source_file(code, "/app/look.py")
+    image = debian(forge, f"sdk-{builder}").with_source_file(code, "/app/look.py")
     uri = forge.build_one(image).uri
     told = json.loads(forge.run(uri, "python", "/app/look.py"))
     assert told == {
@@ -63,11 +72,11 @@ def test_an_image_has_it_and_runs_it(forge: Forge, builder: str, tree: Tree) -> 
 
 
 def test_it_is_one_small_layer_that_images_share(forge: Forge, builder: str, tree: Tree) -> None:
-    one = forge.build_one(debian(forge, f"one-{builder}", install_sdk=True))
+    one = forge.build_one(debian(forge, f"one-{builder}"))
     code = tree.file("main.py", "print(1)")
-    other = debian(forge, f"two-{builder}", install_sdk=True).with_pip_packages("humanize").with_env_vars({"A": "1"})
+    other = debian(forge, f"two-{builder}").with_pip_packages("humanize").with_env_vars({"A": "1"})
     two = forge.build_one(other.with_source_file(code, "/app/main.py"))
-    without = forge.build_one(debian(forge, f"without-{builder}").with_pip_packages("humanize"))
+    without = forge.build_one(debian(forge, f"without-{builder}", install_sdk=False).with_pip_packages("humanize"))
     shared = layers(forge, one.uri).keys() & layers(forge, two.uri).keys() - layers(forge, without.uri).keys()
     [digest] = shared
     assert layers(forge, one.uri)[digest] <= LARGEST
@@ -79,18 +88,58 @@ def test_one_layer_serves_every_platform(forge: Forge) -> None:
     forge.flags["builder"] = "direct"
     try:
         one, other = (
-            forge.build_one(debian(forge, f"for-{name}", install_sdk=True, platform=f"linux/{name}"))
-            for name in ("amd64", "arm64")
+            forge.build_one(debian(forge, f"for-{name}", platform=f"linux/{name}")) for name in ("amd64", "arm64")
         )
     finally:
         forge.flags.clear()
     assert layers(forge, one.uri).keys() & layers(forge, other.uri).keys()
 
 
+def test_an_image_whose_steps_run_has_the_same_layer(forge: Forge) -> None:
+    plain = forge.build_one(debian(forge, "plain"))
+    ran = forge.build_one(debian(forge, "ran").with_commands(["touch /made"]).with_env_vars({"A": "1"}))
+    below = forge.build_one(debian(forge, "ran", install_sdk=False).with_commands(["touch /made"]))
+    [own] = layers(forge, plain.uri).keys() & layers(forge, ran.uri).keys() - layers(forge, below.uri).keys()
+    assert list(layers(forge, ran.uri)) == [*layers(forge, below.uri), own], "steps do not run again for an SDK"
+
+
+def test_without_it_here_it_is_that_of_the_index(forge: Forge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = forge.build_one(debian(forge, "from-here"))
+    for project in (TOP, TOP / "sdk"):
+        subprocess.run(["uv", "build", "--quiet", "--wheel", "--out-dir", str(tmp_path), str(project)], check=True)
+    for wheel in list(tmp_path.glob("*.whl")):
+        folder = tmp_path / "simple" / wheel.name.partition("-")[0]
+        folder.mkdir(parents=True)
+        wheel.rename(folder / wheel.name)
+    monkeypatch.setattr("imagebuilder.builders.sdk.installed", lambda _: None)
+    with serving(tmp_path) as address:
+        (tmp_path / "imagebuilder.toml").write_text(f'[site]\nextra_index_urls = ["{address}/simple"]\n')
+        made = type(forge)(forge.registry, forge.run_id, tmp_path, forge.environ)
+        there = made.build_one(debian(forge, "from-the-index"))
+    assert layers(forge, here.uri) == layers(forge, there.uri)
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """A web server for a folder; a listing of files is what a package index says."""
+    handler = functools.partial(Silent, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+class Silent(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 def test_the_users_own_packages_go_first(forge: Forge, tree: Tree, wheel: Any) -> None:
     own = tree.root / "flyteidl2-99-py3-none-any.whl"
     wheel(own, "flyteidl2", "99", "mine = True\n")
-    image = debian(forge, "own").with_sdk().with_wheels(own)
+    image = debian(forge, "own").with_wheels(own)
     assert forge.run(forge.build_one(image).uri, "python", "-c", "import flyteidl2; print(flyteidl2.mine)") == "True\n"
 
 

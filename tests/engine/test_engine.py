@@ -38,7 +38,7 @@ class Shop:
     events: list = field(default_factory=list)
 
     def image(self, name="app", base="3.11"):
-        return Image.from_debian_base(base, name=name, registry=self.registry.host)
+        return Image.from_debian_base(base, install_sdk=False, name=name, registry=self.registry.host)
 
     def engine(self, bases=None):
         return Engine(

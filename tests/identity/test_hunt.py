@@ -49,8 +49,8 @@ def meaning(image: Image, content: int) -> object:  # noqa: C901 - one branch pe
     if isinstance(base, (DebianBase, ScriptBase)):
         workdir = "/app"
     match base:
-        case DebianBase(version):
-            start = ("debian", version)
+        case DebianBase(version, sdk):
+            start = ("debian", version, sdk)
         case ScriptBase(_, version, options):
             start = ("script", version or PYTHON, content, _options(options))
         case ReferenceBase(reference):

@@ -57,6 +57,8 @@ def counts(tree: Path) -> Callable[[Callable[[], object]], bool]:
 
 
 DIFFER = {
+    "the task SDK and none": (BASE, Image.from_debian_base("3.11", install_sdk=False)),
+    "two versions of the task SDK": (BASE, Image.from_debian_base("3.11", install_sdk="0.0.9")),
     "ab c and a bc": (BASE.with_pip_packages("ab", "c"), BASE.with_pip_packages("a", "bc")),
     "pip git and apt git": (BASE.with_pip_packages("git"), BASE.with_apt_packages("git")),
     "apt git and command git": (BASE.with_apt_packages("git"), BASE.with_commands(["git"])),

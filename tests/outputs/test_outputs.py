@@ -34,7 +34,7 @@ def make(store=None, layers=(b"layer",), architecture="amd64"):
 
 
 def identified(name="app", registry=None, **more):
-    image = Image.from_debian_base("3.11", name=name, registry=registry, **more)
+    image = Image.from_debian_base("3.11", install_sdk=False, name=name, registry=registry, **more)
     return Resolver(recipe(DEFAULT_EPOCH), Sources).identify([(name, image)])[0]
 
 

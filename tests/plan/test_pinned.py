@@ -49,14 +49,16 @@ def files(plan: Plan, key: str) -> dict[str, Any]:
 
 
 def test_the_base_is_named_by_its_digest() -> None:
-    plan = pinned(plan_of(Image.from_debian_base("3.11")), pins())
+    plan = pinned(plan_of(Image.from_debian_base("3.11", install_sdk=False)), pins())
     assert plan.base == f"python:3.11-slim-bookworm@{ROOT}"
     again = pinned(plan_of(Image.from_base(f"host/base:1@{AMD64}").with_env_vars({"A": "b"})), pins())
     assert again.base == f"host/base:1@{ROOT}"
 
 
 def test_each_step_installs_its_own_packages() -> None:
-    image = Image.from_debian_base("3.11").with_pip_packages("a", index_url="https://u:hunter2hunter2@h/simple")
+    image = Image.from_debian_base("3.11", install_sdk=False).with_pip_packages(
+        "a", index_url="https://u:hunter2hunter2@h/simple"
+    )
     plan = pinned(
         plan_of(image.with_apt_packages("git").with_pip_packages("b")), pins(package("a"), package("b", step=2))
     )
@@ -72,7 +74,7 @@ def test_each_step_installs_its_own_packages() -> None:
 def test_files_of_a_layer_stay_beside_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "requirements.txt").write_text("a\n")
-    image = Image.from_debian_base("3.11").with_requirements("requirements.txt")
+    image = Image.from_debian_base("3.11", install_sdk=False).with_requirements("requirements.txt")
     plan = pinned(plan_of(image), pins(package("a")))
     (key,) = plan.materials
     assert set(files(plan, key)) == {"requirements.txt", "pylock.imagebuilder.toml"}
@@ -82,7 +84,12 @@ def test_files_of_a_layer_stay_beside_the_lock(tmp_path: Path, monkeypatch: pyte
 def test_markers_tell_platforms_apart() -> None:
     both = pins(package("a"), package("b"), arm64=(package("a"), package("b", "2.0"), package("c")))
     plan = pinned(
-        plan_of(Image.from_debian_base("3.11", platform=["linux/amd64", "linux/arm64"]).with_pip_packages("a")), both
+        plan_of(
+            Image.from_debian_base(
+                "3.11", install_sdk=False, platform=["linux/amd64", "linux/arm64"]
+            ).with_pip_packages("a")
+        ),
+        both,
     )
     found = parse(files(plan, "1-pinned")["pylock.imagebuilder.toml"], "it").packages
     assert [(one.name, one.version, one.marker) for one in found] == [
@@ -94,6 +101,6 @@ def test_markers_tell_platforms_apart() -> None:
 
 
 def test_what_is_not_pinned_stays() -> None:
-    image = Image.from_debian_base("3.11").with_pip_packages("a")
+    image = Image.from_debian_base("3.11", install_sdk=False).with_pip_packages("a")
     plan = plan_of(image)
     assert pinned(plan, pins(unpinned="it is built")).steps == plan.steps

@@ -23,7 +23,7 @@ from imagebuilder.sources.material import Material, Text
 from imagebuilder.sources.materials import Materials
 from imagebuilder.spec.base import NamedBase, ScriptBase
 
-BASE = Image.from_debian_base("3.11")
+BASE = Image.from_debian_base("3.11", install_sdk=False)
 SDK = Material((("lib/sdk.py", Text(b"x")),))
 OTHER = Image.from_base("ghcr.io/team/base:1.0")
 

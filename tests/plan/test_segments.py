@@ -16,7 +16,7 @@ from imagebuilder.sources import Sources
 if TYPE_CHECKING:
     from pathlib import Path
 
-DEBIAN = Image.from_debian_base("3.11", name="app")
+DEBIAN = Image.from_debian_base("3.11", install_sdk=False, name="app")
 FOREIGN = Image.from_base("debian:bookworm-slim", name="app")
 APT = "it runs apt-get install"
 LATE = "it adds to packages that were installed before a layer that must run"

@@ -13,10 +13,17 @@ MISUSE = {
     "a float is no version": (lambda: Image.from_debian_base(3.10), 'python_version="3.11" or python_version=(3, 11)'),
     "a version of another Python": (lambda: Image.from_debian_base("2.7"), 'python_version="3.11"'),
     "a version that is no version": (lambda: Image.from_debian_base((3, True)), "(3, 11)"),
-    "the SDK twice": (lambda: Image.from_debian_base(install_sdk=True).with_sdk(), "leave with_sdk() out"),
+    "the SDK twice": (lambda: Image.from_debian_base().with_sdk(), "leave with_sdk() out"),
+    "another SDK than the default": (
+        lambda: Image.from_debian_base().with_sdk("0.0.9"),
+        "write from_debian_base(install_sdk='0.0.9')",
+    ),
     "no version of the SDK": (lambda: Image.from_debian_base(install_sdk="new"), 'write "0.1.0"'),
     "the SDK of a base that says nothing": (lambda: Image.from_base("x").with_sdk(), 'with_sdk(python_version="3.11")'),
-    "the SDK for another Python": (lambda: Image.from_debian_base().with_sdk(python_version="3.9"), "write with_sdk()"),
+    "the SDK for another Python": (
+        lambda: Image.from_uv_script("x.py").with_sdk(python_version="3.9"),
+        "write with_sdk()",
+    ),
     "the SDK in a Dockerfile": (
         lambda: Image.from_dockerfile("Dockerfile").with_sdk(python_version="3.9"),
         "Dockerfile",

@@ -36,7 +36,7 @@ def test_the_example_of_the_documentation_prints_as_written():
         .with_env_vars({"MY_ENV_VAR": "some_value"})
     )
     assert repr(image) == (
-        "Image.from_debian_base((3, 11), name='my-app', registry='my-registry.com')"
+        "Image.from_debian_base((3, 11), name='my-app', registry='my-registry.com', install_sdk='0.1.0')"
         ".with_pip_packages('numpy', 'scipy==1.10.0').with_source_folder('my_code', '/app')"
         ".with_commands(['apt-get update && apt-get install -y git']).with_env_vars({'MY_ENV_VAR': 'some_value'})"
     )

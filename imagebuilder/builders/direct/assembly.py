@@ -7,6 +7,7 @@ import json
 import posixpath
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from imagebuilder.builders.direct.accounts import Accounts
@@ -20,7 +21,7 @@ from imagebuilder.layers.files import material_entries
 from imagebuilder.layers.merge import merge, parents
 from imagebuilder.layers.packing import LAYER_LIMIT
 from imagebuilder.layers.tar_header import Kind
-from imagebuilder.layers.writer import PINNED, ZLIB, write_layer
+from imagebuilder.layers.writer import PINNED, write_layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from imagebuilder.builders.direct.base import Base
     from imagebuilder.builders.direct.facts import BaseFacts
+    from imagebuilder.builders.direct.remembered import Remembered
     from imagebuilder.plan.ops import Copy
     from imagebuilder.registry.descriptor import Descriptor
     from imagebuilder.registry.layout import OCILayout
@@ -59,8 +61,11 @@ class Assembly:
     has one too, and says again what the base gave it.
     """
 
-    def __init__(self, base: Base, facts: BaseFacts, store: OCILayout, check: Callable[[], None]) -> None:
+    def __init__(
+        self, base: Base, facts: BaseFacts, store: OCILayout, check: Callable[[], None], remembered: Remembered
+    ) -> None:
         self._base = base
+        self._remembered = remembered
         self._store = store
         self._check = check
         self.facts = facts
@@ -95,9 +100,13 @@ class Assembly:
         what: str,
         owner: tuple[int, int],
         above: tuple[int, int] = (0, 0),
+        *,
         codec: str = PINNED,
+        known_by: str | None = None,
     ) -> None:
         """A layer of entries, where anything is to be written; new folders above them belong to `above`.
+
+        With `known_by`, which tells contents apart, the layer is remembered: the next image has it as it is.
 
         Raises:
             BuildError: a file would stand where a folder does.
@@ -115,11 +124,10 @@ class Assembly:
         for path in list(found):
             self._write_parents(path, found, above)
         self.ground.note(found.values(), owner)
-        blobs = self._store.folder / "blobs" / "sha256"
         listed = merge([found.values()], "\0")
-        self.layers.append(
-            write_layer(listed, blobs, what=what, owner=owner, mtime=MTIME, codec=codec, check=self._check)
-        )
+        blobs = self._store.folder / "blobs" / "sha256"
+        make = partial(write_layer, listed, blobs, what=what, owner=owner, mtime=MTIME, codec=codec, check=self._check)
+        self.layers.append(self._remembered.layer(known_by, listed, owner, codec, make) if known_by else make())
 
     def _place(self, entry: TarEntry, found: dict[str, TarEntry], owner: tuple[int, int]) -> None:
         if entry.kind is Kind.FOLDER:
@@ -139,7 +147,7 @@ class Assembly:
 
     # -- operations --------------------------------------------------------------------------------------------------
 
-    def copy(self, op: Copy, material: Material) -> None:
+    def copy(self, op: Copy, material: Material, codec: str = PINNED) -> None:
         """Files of the user's."""
         target = self.absolute(op.dst)
         place = "/" + self.ground.leads(target)
@@ -147,8 +155,8 @@ class Assembly:
             place = f"{place.rstrip('/')}/"
         owner = self.ids(op.owner or _ROOT)
         entries = list(material_entries(material, place))
-        codec = ZLIB if op.compress else PINNED
-        self.write(entries, op.shows or f"copy to {target}", owner, above=owner, codec=codec)
+        known_by = material.digest if op.sdk else None
+        self.write(entries, op.shows or f"copy to {target}", owner, above=owner, codec=codec, known_by=known_by)
         self._accounts_replaced |= any(entry.path in _ACCOUNT_FILES for entry in entries)
 
     def ids(self, name: str) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from imagebuilder.builders.direct.forecast import Forecast, forecast
 from imagebuilder.builders.direct.python import Environments
 from imagebuilder.builders.direct.rebase import Standing, Swap, rebase
 from imagebuilder.builders.direct.refusal import NotDirectError
+from imagebuilder.builders.direct.remembered import Remembered
 from imagebuilder.builders.direct.sdists import Sdists
 from imagebuilder.builders.direct.work import Tools, Work
 from imagebuilder.builders.events import Step, Warning  # noqa: A004 - the design's event
@@ -58,6 +59,7 @@ class DirectBuilder:
         self._cache_dir = cache_dir
         self._store = OCILayout(IMAGES.at(cache_dir))
         self._bases = Bases(client, FactsMemory(FACTS.at(cache_dir)), BaseMemory(BASES.at(cache_dir)), registry_map)
+        self._remembered = Remembered(cache_dir)
         self._environments = Environments(cache_dir, client.settings, environ, registry_map)
 
     def build(self, request: BuildRequest, emit: Emit, cancel: threading.Event) -> Built:
@@ -135,7 +137,7 @@ class DirectBuilder:
                 emit=emit, cancel=cancel, tools=_tools(request, platform),
             )  # fmt: skip
 
-        tools = Tools(self._store, self._environments, emit, _interrupts(cancel), sdists)
+        tools = Tools(self._store, self._environments, emit, _interrupts(cancel), self._remembered, sdists)
         roots = []
         shared: dict[str, ContentStore] = {}
         with in_use(self._cache_dir):
@@ -155,7 +157,7 @@ class DirectBuilder:
         self, standings: Sequence[Standing], base: Reference, *, name: str, labels: Mapping[str, str]
     ) -> tuple[Built, list[Swap]]:
         """Put an image on another base, platform by platform; see `rebase`."""
-        tools = Tools(self._store, self._environments, lambda _event: None, lambda: None)
+        tools = Tools(self._store, self._environments, lambda _event: None, lambda: None, self._remembered)
         with in_use(self._cache_dir):
             swaps = [rebase(tools, self._bases, one, base, name=name, labels=labels) for one in standings]
             roots = [swap.root for swap in swaps]

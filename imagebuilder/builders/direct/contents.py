@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from imagebuilder.builders.direct.record import Laid, Python
 from imagebuilder.builders.events import Warning  # noqa: A004 - the design's event
+from imagebuilder.layers.writer import PINNED, ZLIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +50,10 @@ class Made:
 
     def copy(self, assembly: Assembly, op: Copy) -> Laid:
         """Out of a material."""
-        return _laid(assembly, lambda: assembly.copy(op, self._plan.materials[op.files]), assembly.absolute(op.dst))
+        # What zlib writes is not the same on every machine, as what is locked must be.
+        codec = ZLIB if op.sdk and self._request.pins is None else PINNED
+        make = partial(assembly.copy, op, self._plan.materials[op.files], codec)
+        return _laid(assembly, make, assembly.absolute(op.dst))
 
     def folder(self, assembly: Assembly, path: str, owner: str, above: str) -> Laid:
         """As the assembly makes it."""

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from imagebuilder.builders.direct.contents import Contents
     from imagebuilder.builders.direct.facts import BaseFacts
     from imagebuilder.builders.direct.python import Environments
+    from imagebuilder.builders.direct.remembered import Remembered
     from imagebuilder.builders.direct.sdists import Sdists
     from imagebuilder.builders.events import Emit
     from imagebuilder.builders.port import BuildRequest
@@ -60,6 +61,7 @@ class Tools:
     environments: Environments
     emit: Emit
     check: Callable[[], None]
+    remembered: Remembered
     sdists: Callable[[Base, Plan, Platform], Sdists | None] = field(default=lambda *_: None)
 
 
@@ -86,7 +88,7 @@ class Work:
         self.plan = plan
         self.request = request
         self.platform = platform
-        self.assembly = Assembly(base, facts, tools.store, tools.check)
+        self.assembly = Assembly(base, facts, tools.store, tools.check, tools.remembered)
         self.contents = contents or Made(tools, base, plan=plan, request=request, platform=platform)
         self.laid: list[Laid] = []
         self.users = Users(request.plan)

@@ -29,7 +29,7 @@ def test_a_folder_of_a_user_on_a_debian_base(bench: Any, code: Path) -> None:
         bench.registry.contents.repository("library/python").tags["1"]
     )
     assert base
-    made = bench.build(Image.from_debian_base("3.11").with_source_folder(code, "/app/code"))
+    made = bench.build(Image.from_debian_base("3.11", install_sdk=False).with_source_folder(code, "/app/code"))
     assert made.owner("app/code/main.py") == (0o644, 1000, 1000)
     assert made.owner("app/code/deep/run.sh") == (0o755, 1000, 1000)
     assert made.tree["app/code/link"].linkname == "deep"
@@ -306,7 +306,7 @@ def test_a_base_of_a_registry_that_is_mirrored_where_the_image_goes_is_mounted_t
     repository.tags["3.11-slim-bookworm"] = repository.tags["1"]
     (layer,) = bench.client.manifest(Reference.parse(base)).layers
     bench.registry.seen.clear()
-    bench.build(Image.from_debian_base("3.11").with_source_folder(code, "/code"))
+    bench.build(Image.from_debian_base("3.11", install_sdk=False).with_source_folder(code, "/code"))
     (mounted,) = [seen.path for seen in bench.registry.requests("POST", "mount=") if layer.digest in seen.path]
     assert "from=library/python" in mounted
     assert not [seen for seen in bench.registry.requests("PUT") if layer.digest in seen.path]

@@ -218,7 +218,7 @@ def test_a_cancel_while_packages_are_resolved(
     slow = tmp_path / "uv"
     slow.write_text("#!/bin/sh\nexec sleep 600\n")
     slow.chmod(0o755)
-    monkeypatch.setattr("imagebuilder.packages.uv._own_uv", lambda: str(slow))
+    monkeypatch.setattr("imagebuilder.packages.uv.own_uv", lambda: str(slow))
     cancel = threading.Event()
     threading.Timer(0.3, cancel.set).start()
     began = time.monotonic()

@@ -124,7 +124,7 @@ def test_a_debian_base_stays_what_the_epoch_says(bench: Any, code: Path) -> None
         tags["3.11-slim-bookworm"] = tags["1"]
 
     publish(DEBIAN)
-    image = Image.from_debian_base("3.11").with_source_folder(code, "/app/code")
+    image = Image.from_debian_base("3.11", install_sdk=False).with_source_folder(code, "/app/code")
     uri, _ = built(bench, image)
     publish(newer())
     result = moved(bench, uri, "python:3.11-slim-bookworm")
