@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -94,8 +95,9 @@ def exact_interpreter(version: str, environ: Mapping[str, str]) -> str | None:
     return None
 
 
+@cache
 def version_of(interpreter: str | Path) -> str | None:
-    """The full version of a released Python; None where it does not run."""
+    """The full version of a released Python, asked once; None where it does not run."""
     try:
         done = subprocess.run(
             [str(interpreter), "-I", "-S", "-c", _SAYS],
