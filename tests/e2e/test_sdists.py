@@ -77,7 +77,7 @@ def projects(tree: Any) -> Path:
 def test_an_sdist_of_an_index(forge: Forge, code: Path) -> None:
     """What it needs is learned from the wheel; afterwards nothing asks BuildKit any more."""
     image = (
-        Image.from_debian_base("3.11", name=forge.name("docopt"), registry=forge.registry)
+        Image.from_debian_base("3.11", install_sdk=False, name=forge.name("docopt"), registry=forge.registry)
         .with_pip_packages("docopt==0.6.2")
         .with_source_folder(code, "/app/code")
     )
@@ -95,7 +95,7 @@ def test_an_sdist_of_an_index(forge: Forge, code: Path) -> None:
 
 
 def test_projects_of_this_machine(forge: Forge, projects: Path) -> None:
-    image = Image.from_debian_base("3.11", name=forge.name("projects"), registry=forge.registry)
+    image = Image.from_debian_base("3.11", install_sdk=False, name=forge.name("projects"), registry=forge.registry)
     image = image.with_requirements(projects / "requirements.txt")
     first = on(forge)
     result = first.build_one(image)
@@ -123,7 +123,7 @@ def test_projects_of_this_machine(forge: Forge, projects: Path) -> None:
 
 
 def test_the_same_bytes_again(forge: Forge, projects: Path, tmp_path: Path) -> None:
-    image = Image.from_debian_base("3.11", name=forge.name("again"), registry=forge.registry)
+    image = Image.from_debian_base("3.11", install_sdk=False, name=forge.name("again"), registry=forge.registry)
     image = image.with_requirements(projects / "requirements.txt")
     digests = set()
     for number in range(2):
@@ -150,7 +150,7 @@ def test_a_uv_project_with_itself(forge: Forge, tree: Any) -> None:
 
     subprocess.run(["uv", "lock", "--quiet"], cwd=tree.root / "ws", check=True, stdin=subprocess.DEVNULL)
     image = (
-        Image.from_debian_base("3.11", name=forge.name("uv-project"), registry=forge.registry)
+        Image.from_debian_base("3.11", install_sdk=False, name=forge.name("uv-project"), registry=forge.registry)
         .with_commands(["echo ran > /ran"])
         .with_uv_project(tree.root / "ws" / "pyproject.toml", project_install_mode="install_project")
     )
@@ -173,7 +173,7 @@ def test_a_build_that_fails_names_its_layer(forge: Forge, tree: Any) -> None:
     )
     tree.file("bad/backend.py", "def build_wheel(*_):\n    raise SystemExit('gcc: command not found')\n")
     tree.file("requirements.txt", "./bad\n")
-    image = Image.from_debian_base("3.11", name=forge.name("bad"), registry=forge.registry)
+    image = Image.from_debian_base("3.11", install_sdk=False, name=forge.name("bad"), registry=forge.registry)
     image = image.with_env_vars({"A": "1"}).with_requirements(tree.root / "requirements.txt")
     with pytest.raises(BuildError, match=r"layer 2, requirements .*: build bad(.|\n)*gcc: command not found") as failed:
         on(forge).build_one(image)
@@ -181,7 +181,7 @@ def test_a_build_that_fails_names_its_layer(forge: Forge, tree: Any) -> None:
 
 
 def test_nothing_is_run_where_that_was_not_asked_for(forge: Forge, projects: Path) -> None:
-    image = Image.from_debian_base("3.11", name=forge.name("alone"), registry=forge.registry)
+    image = Image.from_debian_base("3.11", install_sdk=False, name=forge.name("alone"), registry=forge.registry)
     with pytest.raises(NotDirectError, match=r"must be built|has no wheel yet"):
         on(forge, builder="direct", docker=False).build_one(image.with_requirements(projects / "requirements.txt"))
     assert not (projects / "ran-on-the-host").exists()

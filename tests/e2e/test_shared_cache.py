@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 IMAGEBUILD = Path(sys.executable).with_name("imagebuild")
 SPEC = """
 from imagebuilder import Image
-image = Image.from_debian_base("3.11", name="{name}", registry="{registry}").with_pip_packages({packages})
+base = Image.from_debian_base("3.11", install_sdk=False, name="{name}", registry="{registry}")
+image = base.with_pip_packages({packages})
+del base
 """
 
 
@@ -57,7 +59,7 @@ def tags(reference: str) -> list[str]:
 
 
 def test_an_empty_machine_has_an_image_without_a_wheel(forge: Forge, shared: str, tmp_path: Path) -> None:
-    image = Image.from_debian_base("3.11", name=forge.name("shared"), registry=forge.registry)
+    image = Image.from_debian_base("3.11", install_sdk=False, name=forge.name("shared"), registry=forge.registry)
     image = image.with_pip_packages("click==8.1.7", "zope.interface==7.2", "black==24.10.0")
     first = machine(forge, tmp_path / "first", shared=shared, write=True)
     filled = first.build_one(image)
@@ -78,7 +80,7 @@ def test_an_empty_machine_has_an_image_without_a_wheel(forge: Forge, shared: str
 
 def test_to_another_registry_it_is_copied(forge: Forge, shared: str, tmp_path: Path) -> None:
     other = forge.environ["IMAGEBUILDER_TEST_REGISTRY_2"]
-    image = Image.from_debian_base("3.11", name=forge.name("far"), registry=forge.registry)
+    image = Image.from_debian_base("3.11", install_sdk=False, name=forge.name("far"), registry=forge.registry)
     image = image.with_pip_packages("idna==3.10")
     filled = machine(forge, tmp_path / "first", shared=shared, write=True).build_one(image)
     far = machine(forge, tmp_path / "second", shared=shared)

@@ -22,7 +22,8 @@ from imagebuilder.errors import BuildError, BuilderUnavailableError
 from imagebuilder.lock.pins import Pins, PlatformPins
 from imagebuilder.packages import NeedsBuild, PythonStep, choose, to_pins
 from imagebuilder.packages.arguments import index_lines
-from imagebuilder.plan.ops import Copy, Plan
+from imagebuilder.plan.ops import Plan
+from imagebuilder.plan.sdk import is_sdk
 from imagebuilder.plan.segments import segments
 from imagebuilder.spec.layers import PipPackages
 from imagebuilder.spec.reference import Reference
@@ -180,7 +181,7 @@ class Pinner:
 
     @staticmethod
     def _has_sdk(plan: Plan) -> bool:
-        return any(isinstance(step.op, Copy) and step.op.compress for step in plan.steps)
+        return any(map(is_sdk, plan.steps))
 
     def _of_sdk(
         self, request: BuildRequest, facts: BaseFacts, platform: Platform, before: ImageLock | None, emit: Emit
