@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -49,11 +50,14 @@ class Made:
         self._platform = platform
 
     def copy(self, assembly: Assembly, op: Copy) -> Laid:
-        """Out of a material."""
+        """Out of a material; the task SDK is for one Python, as packages are."""
         # What zlib writes is not the same on every machine, as what is locked must be.
         codec = ZLIB if op.sdk and self._request.pins is None else PINNED
         make = partial(assembly.copy, op, self._plan.materials[op.files], codec)
-        return _laid(assembly, make, assembly.absolute(op.dst))
+        laid = _laid(assembly, make, assembly.absolute(op.dst))
+        if not op.sdk:
+            return laid
+        return replace(laid, python=chosen_for(self._tools.environments, assembly.facts, op.dst))
 
     def folder(self, assembly: Assembly, path: str, owner: str, above: str) -> Laid:
         """As the assembly makes it."""

@@ -36,7 +36,12 @@ class Kept:
 
     def copy(self, assembly: Assembly, op: Copy) -> Laid:
         """Files that were copied."""
-        return self._keep(assembly, assembly.absolute(op.dst))
+        laid = self._keep(assembly, assembly.absolute(op.dst))
+        if laid.python is None:
+            return laid
+        now = chosen_for(self._environments, assembly.facts, laid.place)
+        _check_version("task SDK is", laid.python, now)
+        return replace(laid, python=now)
 
     def folder(self, assembly: Assembly, path: str, owner: str, above: str) -> Laid:  # noqa: ARG002 - as it was made
         """A folder, where the base lacked it."""
@@ -92,10 +97,14 @@ class Kept:
             assembly.ground.put(at, fact)
 
 
-def _check_python(then: Python, now: Python) -> None:
+def _check_version(what: str, then: Python, now: Python) -> None:
     if then.version != now.version:
         was, found = (".".join(map(str, version)) for version in (then.version, now.version))
-        raise MisfitError(f"its packages are for Python {was}, and the new base has Python {found}")
+        raise MisfitError(f"its {what} for Python {was}, and the new base has Python {found}")
+
+
+def _check_python(then: Python, now: Python) -> None:
+    _check_version("packages are", then, now)
     (kind, *least), (found_kind, *found_version) = then.libc, now.libc
     if kind != found_kind or found_version < least:
         was, found = (f"{name} {major}.{minor}" for name, major, minor in (then.libc, now.libc))

@@ -15,8 +15,10 @@ from imagebuilder.errors import BuildError, ConfigError, RegistryError
 from imagebuilder.identity.labels import IDENTIFIER
 from imagebuilder.registry import push
 from imagebuilder.registry.store import MemoryStore
+from imagebuilder.sources.material import Material, Text
 from imagebuilder.spec.reference import Reference
 
+from . import bases
 from .bases import DEBIAN, DPKG, PASSWD
 
 if TYPE_CHECKING:
@@ -147,6 +149,29 @@ def test_a_debian_base_stays_what_the_epoch_says(bench: Any, code: Path) -> None
     assert elsewhere.identifier is None
     assert IDENTIFIER not in bench.read(elsewhere.uri).run.get("Labels", {})
     assert bench.read(uri).digest == result.digest
+
+
+def test_the_task_sdk_is_for_one_python(bench: Any, code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nothing else is installed: its files lie below one Python's folder."""
+    files = Material((("lib/python3.11/site-packages/_tasksdk/tasksdk.py", Text(b"")),))
+    monkeypatch.setattr(bases, "no_sdk", lambda _wanted: files)
+
+    def publish(entries: dict[str, Any]) -> None:
+        bench.base(entries, name="library/python", Env=["PATH=/usr/bin"])
+        tags = bench.registry.contents.repository("library/python").tags
+        tags["3.11-slim-bookworm"] = tags["1"]
+
+    publish(DEBIAN)
+    image = Image.from_debian_base("3.11", install_sdk=True).with_source_folder(code, "/app/code")
+    uri, before = built(bench, image)
+    other = bench.base(newer(**{"usr/bin/python3.12": b"\x7fELF", "usr/bin/python3": "-> python3.12"}), name="other")
+    with pytest.raises(BuildError, match=r"its task SDK is for Python 3\.11, and the new base has Python 3\.12"):
+        moved(bench, uri, other, to=f"{bench.registry.host}/app:mine")
+    assert "mine" not in bench.registry.contents.repository("app").tags
+    assert bench.read(uri).digest == before
+    publish(newer())
+    result = moved(bench, uri, "python:3.11-slim-bookworm")
+    assert built(bench, image) == (uri, result.digest)
 
 
 def test_several_platforms(bench: Any, code: Path) -> None:
