@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imagebuilder.errors import SourceError, WorkError
@@ -70,6 +70,7 @@ def _wheel(name: str) -> dict[str, object]:
     return {"name": f"{name}.whl", "url": f"https://one/{name}.whl", "hashes": {"sha256": "ab"}}
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(image, max_size=3).map(tuple))
 def test_what_is_written_is_read_back(images: tuple[ImageLock, ...]) -> None:
     written = render(images)
