@@ -8,8 +8,9 @@ from imagebuilder.packages.fetch import Fetcher
 from imagebuilder.packages.locked import LockedFile, LockedPackage, NeedsBuild, NeedsInstaller, Resolution
 from imagebuilder.packages.logins import Logins
 from imagebuilder.packages.pinning import from_pins, to_pins
+from imagebuilder.packages.python_step import PythonStep
 from imagebuilder.packages.resolution_cache import ResolutionCache
-from imagebuilder.packages.resolve import PythonStep, Resolver
+from imagebuilder.packages.resolve import Resolver
 from imagebuilder.packages.target import PythonTarget
 from imagebuilder.packages.uv import Uv
 from imagebuilder.packages.wheel_store import WheelStore

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from imagebuilder.lock.pins import PlatformPins
     from imagebuilder.packages.locked import Resolution
-    from imagebuilder.packages.resolve import PythonStep
+    from imagebuilder.packages.python_step import PythonStep
     from imagebuilder.packages.target import PythonTarget
 
 

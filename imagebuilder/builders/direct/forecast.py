@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from imagebuilder.builders.direct.python import missing_of
+from imagebuilder.builders.direct.missing import missing_of
 from imagebuilder.cache.kinds import WHEELS
 from imagebuilder.errors import WorkError
 from imagebuilder.packages import Fetcher, Logins, NeedsBuild, WheelStore, noted

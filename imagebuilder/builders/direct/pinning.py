@@ -13,7 +13,8 @@ from imagebuilder.builders.direct.base import Bases
 from imagebuilder.builders.direct.base_memory import BaseMemory
 from imagebuilder.builders.direct.facts import FactsMemory
 from imagebuilder.builders.direct.interpreters import exact_interpreter, interpreter_for, no_bytecode, version_of
-from imagebuilder.builders.direct.python import Environments, python_steps
+from imagebuilder.builders.direct.plan_python import python_steps
+from imagebuilder.builders.direct.python import Environments
 from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.direct.sdists import Sdists
 from imagebuilder.builders.events import Warning  # noqa: A004 - the design's event
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from imagebuilder.builders.direct.base import Base
     from imagebuilder.builders.direct.facts import BaseFacts
-    from imagebuilder.builders.direct.python import Builds
+    from imagebuilder.builders.direct.missing import Builds
     from imagebuilder.builders.events import Emit
     from imagebuilder.builders.port import BuildRequest
     from imagebuilder.builders.wheels import WheelStage

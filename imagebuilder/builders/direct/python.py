@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from imagebuilder.builders.direct.fetched import fetched
 from imagebuilder.builders.direct.interpreters import compiler_for, no_bytecode
+from imagebuilder.builders.direct.missing import wheels_of
+from imagebuilder.builders.direct.plan_python import interpreter_of, prefix_of, python_steps, python_target
 from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.direct.stack import Stack
-from imagebuilder.builders.events import Progress
 from imagebuilder.builders.workspace import workspace
 from imagebuilder.cache.kinds import BYTECODE, RESOLUTIONS, TOOLS, WHEELS
-from imagebuilder.errors import BuildError, SpecError
 from imagebuilder.layers import (
     InstallTarget,
     Layer,
@@ -19,8 +20,6 @@ from imagebuilder.layers import (
 )
 from imagebuilder.layers.packing import BUCKETS, LAYER_LIMIT, MOST_ALONE
 from imagebuilder.packages import (
-    Fetcher,
-    Logins,
     NeedsBuild,
     NeedsInstaller,
     PythonStep,
@@ -31,16 +30,16 @@ from imagebuilder.packages import (
     WheelStore,
     choose,
     from_pins,
-    noted,
 )
-from imagebuilder.plan.ops import Exec, InstallPackages, Plan
+from imagebuilder.plan.ops import Plan
 from imagebuilder.plan.secrets import secret_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from imagebuilder.builders.direct.facts import BaseFacts, Interpreter
+    from imagebuilder.builders.direct.facts import BaseFacts
+    from imagebuilder.builders.direct.missing import Builds
     from imagebuilder.builders.direct.registry_map import RegistryMap
     from imagebuilder.builders.direct.sdists import Sdists
     from imagebuilder.builders.events import Emit
@@ -51,8 +50,6 @@ if TYPE_CHECKING:
     from imagebuilder.spec.credential import Index
     from imagebuilder.spec.platform import Platform
     from imagebuilder.spec.secret import Secret
-
-    Builds = Callable[[Sequence[LockedPackage], Iterable[Index]], list[LockedFile]]
 
 # Fewer where the base and the other steps leave less room; the same number means the same layers.
 _MOST_LAYERS = BUCKETS + MOST_ALONE
@@ -92,7 +89,7 @@ class Environments:
             BuildError: the base has no Python.
             NotDirectError: only running its Python tells what it is.
         """
-        found = _interpreter(facts)
+        found = interpreter_of(facts)
         there = facts.minor_of(f"{prefix}/bin/python") if f"{prefix.strip('/')}/bin" in facts.folders else None
         python = found.version if there is None else (3, there)
         full = ".".join(map(str, found.full_version)) if found.full_version[2] and python == found.version else None
@@ -127,14 +124,23 @@ class Environments:
 
         builds = None if sdists is None else build
         resolution, chosen = self.chosen(plan, request, facts, platform, check=check, builds=builds)
-        files = _wheels(resolution, chosen, builds)
+        files = wheels_of(resolution, chosen, builds)
         check()
         if not files:
             return Installed([])
         work, warnings = self.stack(request, files, target, platform=platform, room=room, check=check)
 
         def fetch(wanted: list[LockedFile], arrived: Callable[[WheelFile], None] = lambda _: None) -> list[WheelFile]:
-            return self._fetch(resolution, wanted, request, emit=emit, check=check, arrived=arrived)
+            return fetched(
+                WheelStore(WHEELS.at(self._cache_dir)),
+                self._settings,
+                resolution,
+                wanted,
+                name=request.name,
+                emit=emit,
+                check=check,
+                arrived=arrived,
+            )
 
         layers = None if request.no_cache else work.known()
         mapped = None
@@ -158,10 +164,10 @@ class Environments:
 
     def ground(self, plan: Plan, facts: BaseFacts, platform: Platform) -> tuple[InstallTarget, PythonTarget, str]:
         """Where packages go, what they are chosen for, and the interpreter that builds what has no wheel."""
-        target, _ = self.install_target(facts, _prefix(plan))
+        target, _ = self.install_target(facts, prefix_of(plan))
         own = f"{target.prefix.strip('/')}/bin" in facts.folders
         interpreter = f"{target.prefix}/bin/python" if own else target.interpreter
-        return target, _python_target(facts, target, platform), interpreter
+        return target, python_target(facts, target, platform), interpreter
 
     def chosen(
         self,
@@ -178,8 +184,8 @@ class Environments:
         Raises:
             ImageBuilderError: as `install` does.
         """
-        target, _ = self.install_target(facts, _prefix(plan))
-        python = _python_target(facts, target, platform)
+        target, _ = self.install_target(facts, prefix_of(plan))
+        python = python_target(facts, target, platform)
         present = facts.installed(f"{target.prefix}/{target.site_packages}")
         pins = request.pins.of(platform) if request.pins else None
         resolution = self._resolve(python_steps(plan), python, request, present, check, builds=builds, pins=pins)
@@ -236,8 +242,8 @@ class Environments:
         """
         plan = request.plan
         assert isinstance(plan, Plan)
-        target, _ = self.install_target(facts, _prefix(plan))
-        python = _python_target(facts, target, platform)
+        target, _ = self.install_target(facts, prefix_of(plan))
+        python = python_target(facts, target, platform)
         present = facts.installed(f"{target.prefix}/{target.site_packages}")
         anew = replace(request, no_cache=True)
         found = self._resolve(
@@ -290,85 +296,3 @@ class Environments:
         if isinstance(found, NeedsInstaller):
             raise NotDirectError(f"{request.name}: {found}", layer=found.layer)
         return found
-
-    def _fetch(
-        self,
-        resolution: Resolution,
-        files: list[LockedFile],
-        request: BuildRequest,
-        *,
-        emit: Emit,
-        check: Callable[[], None],
-        arrived: Callable[[WheelFile], None],
-    ) -> list[WheelFile]:
-        total = sum(file.size or 0 for file in files) or None
-        count = 0
-        wheels: dict[LockedFile, WheelFile] = {}
-
-        def progress(more: int) -> None:
-            nonlocal count
-            check()
-            count += more
-            emit(Progress(request.name, "fetch", "fetch wheels", count, total))
-
-        def keep(file: LockedFile, path: Path) -> None:
-            wheels[file] = WheelFile(path, sha256=file.sha256, direct_url=file.direct_url)
-            arrived(wheels[file])
-
-        with Fetcher(WheelStore(WHEELS.at(self._cache_dir)), self._settings, Logins(resolution.logins)) as fetcher:
-            fetcher.fetch(files, progress, check, keep)
-        return [wheels[file] for file in files]
-
-
-def _interpreter(facts: BaseFacts) -> Interpreter:
-    if facts.interpreter is not None:
-        return facts.interpreter
-    if facts.odd_python is not None:
-        raise NotDirectError(f"what Python {facts.odd_python} of the base is can only be found out by running it")
-    raise BuildError(
-        "the base image has no Python, so Python packages cannot be installed",
-        hint='start from one that has, or add it with with_apt_packages("python3")',
-    )
-
-
-def _python_target(facts: BaseFacts, target: InstallTarget, platform: Platform) -> PythonTarget:
-    found = _interpreter(facts)
-    version = found.full_version if found.version == target.python else target.python
-    if facts.glibc is None and facts.musl is None:
-        raise NotDirectError("the base does not say which C library it has, so no wheels can be chosen for it")
-    try:
-        return PythonTarget(version, platform, glibc=facts.glibc, musl=facts.musl)
-    except SpecError as error:
-        raise NotDirectError(error.message) from None
-
-
-def python_steps(plan: Plan) -> list[PythonStep]:
-    """What a plan installs, in the order of its layers."""
-    return [
-        PythonStep(step.layer, op.what, op.material)
-        for step in plan.steps
-        if isinstance(step.op, Exec)
-        for op in step.op.files_only
-        if isinstance(op, InstallPackages)
-    ]
-
-
-def _prefix(plan: Plan) -> str:
-    values = (dict(step.op.values) for step in plan.steps if isinstance(step.op, Exec))
-    return next(str(found["venv"]) for found in values if "venv" in found)
-
-
-def missing_of(chosen: list[LockedFile | NeedsBuild], builds: Builds | None) -> list[NeedsBuild]:
-    """What must be built, where that is possible."""
-    missing = [found for found in chosen if isinstance(found, NeedsBuild)]
-    hopeless = [found for found in missing if builds is None or not found.is_possible]
-    if hopeless:
-        raise NotDirectError("; ".join(map(str, hopeless)), layer=max(found.package.layer for found in hopeless))
-    return missing
-
-
-def _wheels(resolution: Resolution, chosen: list[LockedFile | NeedsBuild], builds: Builds | None) -> list[LockedFile]:
-    missing = missing_of(chosen, builds)
-    made = iter(builds([found.package for found in missing], resolution.logins) if missing and builds else ())
-    files = [next(made) if isinstance(found, NeedsBuild) else found for found in chosen]
-    return [noted(file, package) for file, package in zip(files, resolution.packages, strict=True)]

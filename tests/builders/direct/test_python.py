@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from imagebuilder import Image
-from imagebuilder.builders.direct import interpreters, python
+from imagebuilder.builders.direct import fetched, interpreters
 from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.events import Warning  # noqa: A004 - the design's event
 from imagebuilder.builders.site import Site
@@ -125,8 +125,8 @@ def test_layers_are_uploaded_while_others_are_made(
 def test_what_is_known_needs_no_wheel(bench: Any, make_wheel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     image = Image.from_base(bench.base(DEBIAN, Env=ENV)).with_wheels(make_wheel("demo"))
     first = bench.build(image)
-    monkeypatch.setattr(python, "WheelFile", None)
-    monkeypatch.setattr(python, "Fetcher", None)
+    monkeypatch.setattr(fetched, "WheelFile", None)
+    monkeypatch.setattr(fetched, "Fetcher", None)
     assert bench.build(image).manifest["layers"] == first.manifest["layers"]
     blobs = IMAGES.at(bench.folder / "cache") / "blobs" / "sha256"
     for layer in first.manifest["layers"][1:]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from imagebuilder import Image
-from imagebuilder.builders.direct import python
+from imagebuilder.builders.direct import fetched
 from imagebuilder.builders.direct.registry_map import DIFF_ID, KEY
 from imagebuilder.builders.events import Warning  # noqa: A004 - the design's event
 from imagebuilder.cache.kinds import IMAGES, WHEELS
@@ -90,7 +90,7 @@ def own_layers(made: Any) -> list[str]:
 
 
 def test_an_empty_machine_moves_no_wheel(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(python, "Fetcher", None)
+    monkeypatch.setattr(fetched, "Fetcher", None)
     made = machines.empty(machines.image.with_env_vars({"A": "1"}))
     assert own_layers(made) == own_layers(machines.first)
     assert machines.warnings() == []
@@ -152,7 +152,7 @@ def test_without_bytecode_where_there_is_none(bench: Any, make_wheel: Any, monke
     wheel = make_wheel("data")
     monkeypatch.setattr("imagebuilder.layers.bytecode._modules", lambda *_: iter(()))
     machines = Machines(bench, Image.from_base(bench.base(DEBIAN, Env=ENV)).with_wheels(wheel))
-    monkeypatch.setattr(python, "Fetcher", None)
+    monkeypatch.setattr(fetched, "Fetcher", None)
     assert machines.empty().digest == machines.first.digest
     assert len(machines.tags("layer")) == 2
 
@@ -367,7 +367,7 @@ def test_a_cache_that_takes_nothing_is_told(bench: Any, make_wheel: Any) -> None
 
 
 def test_where_nothing_can_be_mounted_it_is_streamed(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(python, "Fetcher", None)
+    monkeypatch.setattr(fetched, "Fetcher", None)
     machines.bench.registry.fault(Fault("POST", r"mount=.*from=cache", times=None, status=403))
     made = machines.empty(machines.image.clone(name="elsewhere"))
     assert own_layers(made) == own_layers(machines.first)
@@ -378,7 +378,7 @@ def test_to_another_registry_layers_are_fetched_and_unpacked_once(
 ) -> None:
     with MemoryRegistry() as other:
         image = machines.image.clone(name="app", registry=other.host)
-        monkeypatch.setattr(python, "Fetcher", None)
+        monkeypatch.setattr(fetched, "Fetcher", None)
         machines.bench.folder = machines.bench.folder.parent / "far"
         machines.bench.shares = "read"
         result = machines.bench.engine().ensure([("app", image)], Push(machines.bench.client))[0]
