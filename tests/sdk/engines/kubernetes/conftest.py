@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,13 +78,18 @@ class Ward:
         found = [*self.cluster.batch.list_namespaced_job(name).items, *core.list_namespaced_pod(name).items]
         return [one.metadata.name for one in (*found, *core.list_namespaced_secret(name).items)]
 
-    def processes(self, word: str) -> list[Path]:
-        """The processes of this machine, which is the node, that have the word in their command."""
+    def wait_for_process(self, word: str) -> None:
+        """Until the process of this machine, which is the node, that has the word in its command has ended."""
         found = []
         for one in Path("/proc").glob("[0-9]*/cmdline"):
             with suppress(OSError):
-                found += [one] if word.encode() in one.read_bytes() and one.parent.name != str(os.getpid()) else []
-        return found
+                found += [int(one.parent.name)] if word.encode() in one.read_bytes() else []
+        assert found
+        for number in found:
+            with suppress(ProcessLookupError):
+                handle = os.pidfd_open(number)
+                assert select.select([handle], [], [], 60)[0]
+                os.close(handle)
 
     def pod(self) -> Any:
         (pod,) = self.cluster.core.list_namespaced_pod(self.cluster.namespace).items

@@ -94,10 +94,7 @@ def test_a_task_that_ends_while_nobody_can_be_asked_is_told(ward: Ward) -> None:
     async def while_away() -> None:
         def again() -> None:
             subprocess.run([ward.cluster.script, "kill", "kube-apiserver"], check=True)
-            pod = ward.processes("the-program-of-this-test")
-            assert pod
-            while ward.processes("the-program-of-this-test"):
-                continue
+            ward.wait_for_process("the-program-of-this-test")
             subprocess.run([ward.cluster.script, "up"], check=True)
 
         await asyncio.to_thread(again)
