@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tasksdk.interface import NativeInterface, kwtypes
     from tasksdk.running.action import Action
     from tasksdk.running.deployment import deploy
+    from tasksdk.running.plugins import TaskPlugin, register_plugin
     from tasksdk.running.run import Run
     from tasksdk.running.runner import run, with_runcontext
     from tasksdk.task.base import Task, TaskTemplate
@@ -71,6 +72,7 @@ _HOMES = {
     "tasksdk.errors": ("IgnoreOutputs", "NonRecoverableError", "TaskError", "TaskSdkError"),
     "tasksdk.interface": ("NativeInterface", "kwtypes"),
     "tasksdk.running.action": ("Action",),
+    "tasksdk.running.plugins": ("TaskPlugin", "register_plugin"),
     "tasksdk.running.run": ("Run",),
     "tasksdk.running.runner": ("run", "with_runcontext"),
     "tasksdk.task.base": ("Task", "TaskTemplate"),
@@ -149,6 +151,7 @@ __all__ = [
     "TaskEnvironment",
     "TaskError",
     "TaskMetadata",
+    "TaskPlugin",
     "TaskResolverMixin",
     "TaskSdkError",
     "TaskTemplate",
@@ -162,6 +165,7 @@ __all__ = [
     "deploy",
     "group",
     "kwtypes",
+    "register_plugin",
     "run",
     "trace",
     "with_runcontext",

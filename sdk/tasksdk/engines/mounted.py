@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from tasksdk.engines.undertaker import Undertaker
 from tasksdk.errors import TaskDefinitionError
 
 if TYPE_CHECKING:
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
     from tasksdk.engines.attempt import SecretValue
 
-_users: dict[str, tuple[str, int]] = {}
+_users: dict[str, tuple[str, int, list[str]]] = {}
 _lock = threading.Lock()
+_undertakers: list[Undertaker] = []
 
 
 @contextmanager
@@ -26,23 +28,48 @@ def mounted(secret: SecretValue, path: str) -> Iterator[None]:
         TaskDefinitionError: something else is there, or nothing may be written there.
     """
     with _lock:
-        value, users = _users.get(path, (secret.reveal(), 0))
+        value, users, made = _users.get(path, (secret.reveal(), 0, []))
         if value != secret.reveal():
             raise TaskDefinitionError(
                 f"secret {secret.key!r}: another one is mounted at {path} by a task that runs now"
             )
         if users == 0:
+            made = _missing(path)
+            _undertaker().keep(path)
             _write(secret, path)
-        _users[path] = (value, users + 1)
+        _users[path] = (value, users + 1, made)
     try:
         yield
     finally:
         with _lock:
-            value, users = _users.pop(path)
+            value, users, made = _users.pop(path)
             if users > 1:
-                _users[path] = (value, users - 1)
+                _users[path] = (value, users - 1, made)
             else:
                 os.unlink(path)  # noqa: PTH108 - beside os.open
+                _undertaker().forget(path)
+                for folder in made:
+                    with suppress(OSError):
+                        os.rmdir(folder)  # noqa: PTH106 - as above
+
+
+def _undertaker() -> Undertaker:
+    """Removes the files of a client that was killed."""
+    if not _undertakers:
+        import atexit
+
+        _undertakers.append(Undertaker(["rm", "-f", "--"]))
+        atexit.register(_undertakers[0].close)
+    return _undertakers[0]
+
+
+def _missing(path: str) -> list[str]:
+    """The folders above it that are not there, the innermost first."""
+    found, folder = [], os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120 - beside os.open
+    while not os.path.lexists(folder):
+        found.append(folder)
+        folder = os.path.dirname(folder)  # noqa: PTH120 - as above
+    return found
 
 
 def _write(secret: SecretValue, path: str) -> None:

@@ -78,9 +78,16 @@ def _outputs(arguments: Arguments, finish: Finish | None) -> Literals | None:
     except IgnoreOutputs:
         return None
     finally:
-        report = context.written_report
-        if task.report and report is not None:
-            place.write(place.join(arguments.outputs, place.REPORT), report.html().encode())
+        if task.report:
+            _write_page(place.join(arguments.outputs, place.REPORT), context.report.html())
+
+
+def _write_page(uri: str, page: str) -> None:
+    try:
+        place.write(uri, page.encode(errors="replace"))
+    except OSError as error:
+        # How the task ended counts more, and its documents go to the same place.
+        sys.stderr.write(f"the page cannot be written to {uri}: {error}\n")
 
 
 def load(resolver: str, loader_args: list[str]) -> Task:

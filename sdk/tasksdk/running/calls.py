@@ -74,6 +74,7 @@ async def perform(state: RunState, body: Body, task: Task, args: tuple[Any, ...]
 
     Nothing is awaited that the body does not wait for: a synchronous body needs no event loop.
     """
+    task.warn_when_deprecated()
     interface = task.native_interface
     caller = current().task_context
     values = interface.bind(args, kwargs, task.name)

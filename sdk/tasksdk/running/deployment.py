@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tasksdk.errors import TaskNotFoundError, UserInputError
 from tasksdk.store.database import database
-from tasksdk.task.deployed import DeployedTask
+from tasksdk.task.deployed import DeployedContainer, DeployedTask, deployed, spec_of
 from tasksdk.task.serialization import SerializationContext
 
 if TYPE_CHECKING:
@@ -42,27 +42,28 @@ def deploy(*environments: Environment, version: str | None = None) -> Deployment
     if twice is not None:
         raise UserInputError(f"two tasks are called {twice}", hint="give one of the environments another name")
     templates = [task.to_template(SerializationContext(version=version or "")) for task in tasks]
-    if version is None:
-        content = b"".join(template.SerializeToString(deterministic=True) for template in templates)
-        version = sha256(content).hexdigest()[:16]
-        for template in templates:
-            template.id.version = version
     store = database()
-    for name, template in zip(names, templates, strict=True):
-        store.put_template(name, version, template.SerializeToString(deterministic=True))
+    specs = [spec_of(task, template, store.folder) for task, template in zip(tasks, templates, strict=True)]
+    if version is None:
+        content = b"".join(spec.SerializeToString(deterministic=True) for spec in specs)
+        version = sha256(content).hexdigest()[:16]
+        for spec in specs:
+            spec.task_template.id.version = version
+    for name, spec in zip(names, specs, strict=True):
+        store.put_spec(name, version, spec.SerializeToString(deterministic=True))
     return Deployment(version, names)
 
 
-def fetch_deployed(name: str, version: str | None) -> DeployedTask:
+def fetch_deployed(name: str, version: str | None) -> DeployedTask | DeployedContainer:
     """The task of that version, or of the one deployed last.
 
     Raises:
         TaskNotFoundError: it was not deployed.
     """
-    from flyteidl2.core.tasks_pb2 import TaskTemplate
+    from flyteidl2.task.task_definition_pb2 import TaskSpec
 
-    found = database().template(name, version)
+    found = database().spec(name, version)
     if found is None:
         what = f"task {name}" if version is None else f"version {version} of task {name}"
         raise TaskNotFoundError(f"{what} was not deployed", hint="deploy its environment first: deploy(env)")
-    return DeployedTask(TaskTemplate.FromString(found[1]))
+    return deployed(TaskSpec.FromString(found[1]))

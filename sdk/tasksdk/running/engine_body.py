@@ -12,11 +12,13 @@ from tasksdk.running.container_files import files_of
 from tasksdk.running.errors_document import task_error
 from tasksdk.running.names import attempt_name
 from tasksdk.running.notice import say_once
+from tasksdk.running.plugins import plugin_for, run_by_plugin
 from tasksdk.running.secret_values import secret_values
 from tasksdk.script import script_name
 from tasksdk.task.container import ContainerTask
 from tasksdk.task.serialization import EXECUTOR, SerializationContext
 from tasksdk.task.template_resolver import TEMPLATE_PATH
+from tasksdk.task.template_settings import container_of
 from tasksdk.task.told import TOLD, variables_of
 from tasksdk.types import storage
 from tasksdk.wire import read_map, write_map
@@ -61,6 +63,9 @@ class EngineBody:
     async def run(self, task: Task, context: TaskContext, literals: Literals) -> Literals | None:
         """Run one attempt on the engine."""
         self._refuse_when_aborting(task)
+        plugin = plugin_for(task.task_type)
+        if plugin is not None:
+            return await run_by_plugin(plugin, task, context, literals)
         assert context.input_path is not None
         assert context.output_path is not None
         await asyncio.to_thread(storage.write, context.input_path, write_map(literals))
@@ -126,7 +131,13 @@ class EngineBody:
         )
         template = task.to_template(sctx)
         checkpoint = context.checkpoint
-        argv = [*template.container.command, *template.container.args]
+        container = container_of(template)
+        argv = [*container.command, *container.args]
+        if not argv and not isinstance(task, ContainerTask):
+            raise TaskDefinitionError(
+                f"task {task.name} has no container, and no plugin runs tasks of type {task.task_type!r}",
+                hint=f'write register_plugin("{task.task_type}", ...), or run it here: mode="local"',
+            )
         if TEMPLATE_PATH in argv:
             path = f"{state.folder}/{action.name}/task.pb"
             await asyncio.to_thread(storage.write, path, template.SerializeToString(deterministic=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -82,8 +81,7 @@ async def _cancelled_after(bound: float, task: Task, inner: Context, literals: L
 
 
 def _keep_report(task: Task, context: TaskContext) -> None:
-    report = context.written_report
-    if task.report and report is not None and context.output_path is not None:
-        os.makedirs(context.output_path, exist_ok=True)  # noqa: PTH103 - pathlib takes longer to import
-        with open(f"{context.output_path}/report.html", "w", encoding="utf-8") as page:  # noqa: PTH123 - as above
-            page.write(report.html())
+    if task.report and not task.runs_elsewhere and context.output_path is not None:
+        from tasksdk.types import storage
+
+        storage.write(storage.join(context.output_path, "report.html"), context.report.html().encode())

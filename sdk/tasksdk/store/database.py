@@ -20,8 +20,8 @@ create table if not exists actions (
   inputs blob, outputs blob, error text, cached integer, primary key (run, name)
 ) without rowid;
 create table if not exists results (key blob primary key, outputs blob, kept real) without rowid;
-create table if not exists templates (
-  name text, version text, template blob, deployed real, primary key (name, version)
+create table if not exists deployed (
+  name text, version text, spec blob, time real, primary key (name, version)
 );
 """
 _PUT_ACTION = "insert or replace into actions values (?,?,?,?,?,?,?,?,?,?,?,?,?)"
@@ -101,20 +101,18 @@ class Database:
         with self._lock:
             self._connection.execute("insert or replace into results values (?,?,?)", (key, outputs, time.time()))
 
-    def put_template(self, name: str, version: str, template: bytes) -> None:
-        """Keep a task's template under its name and version."""
+    def put_spec(self, name: str, version: str, spec: bytes) -> None:
+        """Keep a deployed task's spec under its name and version."""
         with self._lock:
-            row = (name, version, template, time.time())
-            self._connection.execute("insert or replace into templates values (?,?,?,?)", row)
+            row = (name, version, spec, time.time())
+            self._connection.execute("insert or replace into deployed values (?,?,?,?)", row)
 
-    def template(self, name: str, version: str | None) -> tuple[str, bytes] | None:
-        """The version and the template of that version, or of the one deployed last."""
+    def spec(self, name: str, version: str | None) -> tuple[str, bytes] | None:
+        """The version and the spec of that version, or of the one deployed last."""
         if version is None:
-            found = self._read(
-                "select version, template from templates where name = ? order by deployed desc limit 1", name
-            )
+            found = self._read("select version, spec from deployed where name = ? order by time desc limit 1", name)
         else:
-            found = self._read("select version, template from templates where name = ? and version = ?", name, version)
+            found = self._read("select version, spec from deployed where name = ? and version = ?", name, version)
         return None if not found else (found[0][0], found[0][1])
 
     def close(self) -> None:

@@ -193,8 +193,16 @@ class Task(Templated, Configured, Tracked):
         if data.graph is not None:
             return self.compile(Context.current(), *args, **kwargs)
         if data.controller is None:
+            self.warn_when_deprecated()
             return self.forward(*args, **kwargs)
         return data.controller.call(self, args, kwargs)
+
+    def warn_when_deprecated(self) -> None:
+        """Pass on what its settings say about that."""
+        if self.settings.deprecated:
+            import warnings
+
+            warnings.warn(f"task {self.name} is deprecated: {self.settings.deprecated}", FutureWarning, stacklevel=3)
 
     @staticmethod
     def get(name: str, version: str | None = None) -> LazyEntity:

@@ -42,10 +42,32 @@ async def dispatch(task: Task, context: Context, literals: Literals) -> Literals
     params = task.pre_execute(context.data.task_context)
     with context.new(task_context=params):
         interface = task.native_interface
+        if params is not None and task.report:
+            return await _with_page(task, interface, literals, params)
         kwargs = await _inputs(task, interface, literals, params)
         value = await run_body(task, params, kwargs)
         value = task.post_execute(params, value)
-        return await _outputs(task, interface, value, params)
+        return await _outputs(task, interface.name_outputs(value, task.name), params)
+
+
+async def _with_page(task: Task, interface: NativeInterface, literals: Literals, params: TaskContext) -> Literals:
+    """The same, with the parts of the page that the task asks for."""
+    from time import perf_counter
+
+    from tasksdk.task.deck import after_body, before_body
+
+    times = [perf_counter()]
+    kwargs = await _inputs(task, interface, literals, params)
+    before_body(task, params.report, kwargs)
+    times.append(perf_counter())
+    value = task.post_execute(params, await run_body(task, params, kwargs))
+    times.append(perf_counter())
+    named = interface.name_outputs(value, task.name)
+    found = await _outputs(task, named, params)
+    times.append(perf_counter())
+    steps = zip(("inputs", "body", "outputs"), times, times[1:], strict=False)
+    after_body(task, params.report, {name: end - start for name, start, end in steps}, named)
+    return found
 
 
 async def run_body(task: Task, params: TaskContext | None, kwargs: dict[str, Any]) -> Any:
@@ -102,11 +124,10 @@ async def _inputs(
     return values
 
 
-async def _outputs(task: Task, interface: NativeInterface, value: Any, params: TaskContext | None) -> Literals:
-    named = interface.name_outputs(value, task.name)
-    found = {}
+async def _outputs(task: Task, named: dict[str, Any], params: TaskContext | None) -> Literals:
+    found, kinds = {}, task.native_interface.outputs
     for name, output in named.items():
-        kind, where = interface.outputs[name], f"{task.name}: output {name}"
+        kind, where = kinds[name], f"{task.name}: output {name}"
         if task.is_async:
             found[name] = await to_literal_aio(output, kind, where, params)
         else:

@@ -25,6 +25,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.wrappers_pb2 import BoolValue
 
+from tasksdk.task.code_version import cache_version
 from tasksdk.task.security import security_message
 from tasksdk.values.cache import cache_from
 from tasksdk.values.duration import seconds
@@ -68,7 +69,7 @@ def template_of(task: Task, sctx: SerializationContext) -> TaskTemplateMessage:
         ),
         type=task.task_type,
         task_type_version=task.task_type_version,
-        metadata=metadata_message(task.settings, task.cache.version_override or ""),
+        metadata=metadata_message(task.settings, cache_version(task, task.cache) if task.cache.enabled else ""),
         interface=task.interface,
         custom=custom,
         config=task.get_config(sctx),
@@ -86,6 +87,8 @@ def template_of(task: Task, sctx: SerializationContext) -> TaskTemplateMessage:
         template.container.CopyFrom(container)
     if task.queue is not None:
         template.config["queue"] = task.queue
+    if task.settings.max_inline_io_bytes is not None:
+        template.config["max_inline_io_bytes"] = str(task.max_inline_io_bytes)
     return template
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from flyteidl2.core.tasks_pb2 import TaskTemplate
 from tasksdk import (
+    ContainerTask,
+    LazyEntity,
     NativeInterface,
     PythonCustomizedContainerTask,
     SerializationContext,
@@ -42,6 +46,10 @@ def needed() -> int:
 def double(x: int) -> int:
     return x * 2
 
+@env.task(cache="auto", max_inline_io_bytes=99)
+async def added(x: int, more: list[int] = [1], *, scale: float = 2.0) -> float:
+    return (x + sum(more)) * scale
+
 class Repeat(ShimTaskExecutor):
     def execute_from_model(self, tt, **kwargs):
         return tt.custom["word"] * kwargs["times"]
@@ -69,7 +77,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def test_dependencies_come_first_and_versions_are_of_the_content(module: ModuleType) -> None:
     first, second = deploy(module.env), deploy(module.env)
-    assert first.tasks == ["base.needed", "deployed.double"]
+    assert first.tasks == ["base.needed", "deployed.double", "deployed.added"]
     assert first.version == second.version
     assert deploy(module.env, version="v2").version == "v2"
 
@@ -188,3 +196,52 @@ def test_a_traced_function_is_a_step_that_is_taken_over() -> None:
     assert again.outputs()[0] == 2
     assert STEPS == [1, "failed"]
     assert any(action.task_name.endswith("step") for action in again.actions)
+
+
+def test_a_deployed_task_is_as_it_was_defined(module: ModuleType) -> None:
+    module.env.add_task(module.repeat)
+    deploy(module.env)
+    lazy: Any = Task.get("deployed.added")
+    assert (lazy.short_name, lazy.cache.enabled, lazy.max_inline_io_bytes) == ("added", True, 99)
+    assert run(lazy, 1).outputs()[0] == 4.0
+    assert run(lazy, 1, more=[2], scale=1.0).outputs()[0] == 3.0
+    assert with_runcontext(mode="remote").run(lazy, 1).outputs()[0] == 4.0
+    repeat: Any = Task.get("repeat")
+    assert (repeat(times=2), run(repeat, times=1).outputs()[0]) == ("abab", "ab")
+    assert with_runcontext(mode="remote").run(repeat, times=3).outputs()[0] == "ababab"
+
+
+def test_a_deployed_container_is_a_container(module: ModuleType) -> None:
+    box = ContainerTask(
+        *("box", "registry/box:1", ["sh", "-c"], {"x": str}, ["echo {{.inputs.x}}"], {"y": int}),
+        input_data_dir="/in",
+        output_data_dir="/out",
+        metadata_format="PROTO",
+        retries=1,
+    )
+    module.env.add_task(box)
+    deploy(module.env, version="v3")
+    lazy: Any = Task.get("box")
+    assert isinstance(lazy.fetch(), ContainerTask)
+    assert (lazy.version, lazy.retries.count, lazy.container_args(None)) == ("v3", 1, box.container_args(None))  # type: ignore[arg-type] # unused
+    assert lazy.data_loading_config(None) == box.data_loading_config(None)  # type: ignore[arg-type] # unused
+    assert lazy.native_interface == box.native_interface
+
+
+def test_many_threads_fetch_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[int] = []
+    gate = threading.Barrier(4)
+
+    def fetch() -> Any:
+        fetched.append(1)
+        return Task("python", "fetched")
+
+    lazy = LazyEntity("fetched", fetch)
+
+    def use(_: int) -> str:
+        gate.wait()
+        return lazy.task_type  # type: ignore[no-any-return] # of the task
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(use, range(4))) == ["python"] * 4
+    assert len(fetched) == 1
