@@ -34,7 +34,10 @@ def plain(x: int) -> int:
         {"retries": RetryStrategy(3, timedelta(seconds=9), 3.0), "timeout": Timeout(timedelta(60), timedelta(5))},
         {"cache": Cache("override", "v1", serialize=True, ignored_inputs=("x",)), "interruptible": False},
         {"reusable": ReusePolicy((1, 3), timedelta(seconds=7)), "queue": "fast", "max_inline_io_bytes": 9},
-        {"env_vars": {"A": "1"}, "secrets": (Secret("key", "group", as_env_var="KEY"), Secret("other", mount="/run/other"))},
+        {
+            "env_vars": {"A": "1"},
+            "secrets": (Secret("key", "group", as_env_var="KEY"), Secret("other", mount="/run/other")),
+        },
         {"report": True, "deprecated": "use another", "interruptible": True, "pod_template": "named"},
     ],
 )
