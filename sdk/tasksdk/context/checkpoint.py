@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 
 class Checkpoint:
-    """Bytes that the next attempt of the same action can load; both folders are local paths."""
+    """Bytes that the next attempt of the same action can load; at paths or URLs."""
 
     __slots__ = ("path", "previous")
 
@@ -16,21 +14,17 @@ class Checkpoint:
 
     def save(self, data: bytes | str) -> None:
         """Keep `data` in place of what was kept before; either wholly or not at all."""
-        from pathlib import Path
+        from tasksdk.types import storage
 
-        target = Path(self.path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-        partial.write_bytes(data.encode() if isinstance(data, str) else data)
-        partial.replace(target)
+        storage.write(self.path, data.encode() if isinstance(data, str) else data)
 
     def load(self) -> bytes | None:
         """What this attempt kept, else what the last one did; None when neither did."""
-        from pathlib import Path
+        from tasksdk.types import storage
 
         for path in (self.path, self.previous):
-            if path is not None and Path(path).is_file():
-                return Path(path).read_bytes()
+            if path is not None and storage.exists(path):
+                return storage.read(path)
         return None
 
     write = save

@@ -158,7 +158,8 @@ class EngineBody:
             resources=task.resources,
             max_runtime=task.timeout.runtime_seconds,
             max_queued=task.timeout.queued_seconds,
-            folders=(state.folder,),
+            # What lies at a URL is reached over the network.
+            folders=() if storage.local_path(state.folder) is None else (state.folder,),
             interruptible=task.interruptible,
             queue=task.queue,
             pod_template=task.pod_template,

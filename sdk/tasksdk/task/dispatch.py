@@ -77,7 +77,11 @@ async def run_body(task: Task, params: TaskContext | None, kwargs: dict[str, Any
         params.data.update(added)
     value = task.execute(**kwargs)
     while isinstance(value, Awaitable):
-        value = await value
+        awaited = await value
+        if awaited is value:
+            # A file or a frame, which may be awaited like the results of its methods, and gives itself.
+            break
+        value = awaited
     return task.post(value)
 
 
