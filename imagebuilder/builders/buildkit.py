@@ -15,7 +15,6 @@ from imagebuilder.builders.image_store import NO_LAYOUTS, ImageStore
 from imagebuilder.builders.normalize import Normalizer
 from imagebuilder.builders.port import BuildRequest, Built
 from imagebuilder.builders.rawjson import ProgressReader
-from imagebuilder.builders.redact import Redactor
 from imagebuilder.builders.running import running
 from imagebuilder.builders.tools import Tools
 from imagebuilder.builders.workspace import workspace
@@ -24,6 +23,7 @@ from imagebuilder.cache.kinds import IMAGES, NORMALIZED
 from imagebuilder.errors import BuilderUnavailableError
 from imagebuilder.plan.ops import DockerfilePlan
 from imagebuilder.registry.layout import OCILayout
+from imagebuilder.spec.redact import Redactor
 
 if TYPE_CHECKING:
     import threading

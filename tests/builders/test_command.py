@@ -14,7 +14,6 @@ from imagebuilder import Image
 from imagebuilder.builders.buildx import build_command
 from imagebuilder.builders.context import write_context
 from imagebuilder.builders.port import BuildRequest
-from imagebuilder.builders.redact import Redactor
 from imagebuilder.builders.site import Site
 from imagebuilder.builders.tools import Tools
 from imagebuilder.errors import BuilderUnavailableError, MissingDependencyError, SourceChangedError
@@ -24,6 +23,7 @@ from imagebuilder.plan.lower import lower
 from imagebuilder.sources import Sources
 from imagebuilder.spec.credential import Credential, Index
 from imagebuilder.spec.platform import Platform
+from imagebuilder.spec.redact import Redactor
 
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections import deque
 from typing import TYPE_CHECKING
 
 from tasksdk.engines.attempt import LogLine
@@ -15,6 +16,9 @@ _STREAMS = {"stdout": b"o", "stderr": b"e"}
 _NAMES = {mark: name for name, mark in _STREAMS.items()}
 _LONGEST = 1 << 16
 _IN_MEMORY = 1 << 18
+# Of what a task writes without end, this many bytes of the beginning are kept, and so many of the end.
+FIRST_BYTES = 32 << 20
+LAST_BYTES = 1 << 20
 
 
 class Lines:
@@ -24,6 +28,9 @@ class Lines:
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - it lives as long as this
         self._size = 0
         self._closed = False
+        self._last: deque[bytes] = deque()
+        self._last_size = 0
+        self._left_out = 0
         self._more = asyncio.Event()
 
     async def copy(self, stream: asyncio.StreamReader, name: str) -> None:
@@ -45,6 +52,16 @@ class Lines:
     def add(self, line: bytes, stream: str) -> None:
         """Take one line."""
         written = _STREAMS[stream] + line.removesuffix(b"\r").replace(b"\n", b" ") + b"\n"
+        if self._size + len(written) <= FIRST_BYTES and not self._last:
+            self._write(written)
+            return
+        self._last.append(written)
+        self._last_size += len(written)
+        while self._last_size > LAST_BYTES and len(self._last) > 1:
+            self._last_size -= len(self._last.popleft())
+            self._left_out += 1
+
+    def _write(self, written: bytes) -> None:
         self._file.seek(self._size)
         self._file.write(written)
         self._size += len(written)
@@ -52,6 +69,12 @@ class Lines:
 
     def close(self) -> None:
         """Say that no line follows."""
+        last, self._last = self._last, deque()
+        if self._left_out:
+            self._write(_STREAMS["stderr"] + b"... %d lines are left out ...\n" % self._left_out)
+        if last:
+            self._write(b"".join(last))
+        self._left_out = 0
         self._closed = True
         self._wake()
 

@@ -31,10 +31,13 @@ class LocalEngine:
         self._workers = Workers(self._worker)
 
     async def submit(self, spec: AttemptSpec) -> None:
-        """Start an attempt, or join the one of that name."""
-        if spec.name not in self._attempts:
+        """Start an attempt, or join the one of that name that runs."""
+        known = self._attempts.get(spec.name)
+        if known is None or known.work is None or known.work.done():
             if spec.reuse is None or not self._workers.are_idle(spec):
                 await self._check(spec)
+            if known is not None:
+                known.lines.discard()
             attempt = self._attempts[spec.name] = Followed(spec)
             attempt.work = asyncio.ensure_future(self._run(attempt))
 

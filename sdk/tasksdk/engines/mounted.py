@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _users: dict[str, tuple[str, int, list[str]]] = {}
 _lock = threading.Lock()
-_undertakers: list[Undertaker] = []
+# Removes the files where this process is killed; one for each process, as a forked one has none of its own.
+_undertakers: dict[int, Undertaker] = {}
 
 
 @contextmanager
@@ -33,10 +34,10 @@ def mounted(secret: SecretValue, path: str) -> Iterator[None]:
             raise TaskDefinitionError(
                 f"secret {secret.key!r}: another one is mounted at {path} by a task that runs now"
             )
+        undertaker = _undertaker()
         if users == 0:
             made = _missing(path)
-            _undertaker().keep(path)
-            _write(secret, path)
+            _write(secret, path, undertaker)
         _users[path] = (value, users + 1, made)
     try:
         yield
@@ -46,21 +47,22 @@ def mounted(secret: SecretValue, path: str) -> Iterator[None]:
             if users > 1:
                 _users[path] = (value, users - 1, made)
             else:
-                os.unlink(path)  # noqa: PTH108 - beside os.open
-                _undertaker().forget(path)
+                with suppress(FileNotFoundError):  # the task may have removed it
+                    os.unlink(path)  # noqa: PTH108 - beside os.open
+                undertaker.forget(os.path.abspath(path))  # noqa: PTH100 - as above
                 for folder in made:
                     with suppress(OSError):
                         os.rmdir(folder)  # noqa: PTH106 - as above
 
 
 def _undertaker() -> Undertaker:
-    """Removes the files of a client that was killed."""
-    if not _undertakers:
+    found = _undertakers.get(os.getpid())
+    if found is None:
         import atexit
 
-        _undertakers.append(Undertaker(["rm", "-f", "--"]))
-        atexit.register(_undertakers[0].close)
-    return _undertakers[0]
+        found = _undertakers[os.getpid()] = Undertaker()
+        atexit.register(found.close)
+    return found
 
 
 def _missing(path: str) -> list[str]:
@@ -72,9 +74,11 @@ def _missing(path: str) -> list[str]:
     return found
 
 
-def _write(secret: SecretValue, path: str) -> None:
+def _write(secret: SecretValue, path: str, undertaker: Undertaker) -> None:
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - beside os.open
+        if not os.path.lexists(path):
+            undertaker.keep(os.path.abspath(path))  # noqa: PTH100 - as above
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise TaskDefinitionError(

@@ -6,15 +6,17 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from tasksdk.engines.attempt import Exit, ExitReason
 from tasksdk.engines.exited import exit_of, exited
+from tasksdk.engines.kin import MARK, end_group
 from tasksdk.engines.local_engine import LocalEngine
 from tasksdk.engines.mounted import mounted
 from tasksdk.engines.process_worker import ProcessWorker
-from tasksdk.engines.undertaker import MARK, Undertaker, end_group
+from tasksdk.engines.undertaker import Undertaker
 
 if TYPE_CHECKING:
     from tasksdk.engines.attempt import AttemptSpec
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from tasksdk.engines.worker import Worker
 
 GRACE = 2.0
+_POLL = 0.02
+_LAST_LOOK = 2.0
 
 
 class ProcessEngine(LocalEngine):
@@ -72,11 +76,28 @@ class ProcessEngine(LocalEngine):
         try:
             await self._wait(attempt, process)
         finally:
-            # Also whoever it left behind, who may hold the pipes open.
-            end_group(process.pid, spec.name)
-            await process.wait()
-            await copying
+            await self._bury(attempt, process, copying)
         return attempt.why or exit_of(process.returncode)
+
+    async def _bury(
+        self, attempt: Followed, process: asyncio.subprocess.Process, copying: asyncio.Future[tuple[None, None]]
+    ) -> None:
+        """End the process and whoever it left behind, and take what is left of its output."""
+        deadline, pause = time.monotonic() + _LAST_LOOK, _POLL
+        while True:
+            await asyncio.to_thread(end_group, process.pid, attempt.spec.name)
+            # One that was started while this looked still has the output open; so may one that escaped, for ever.
+            await asyncio.wait({copying}, timeout=pause)
+            pause *= 2
+            if copying.done() or time.monotonic() > deadline:
+                break
+        if not copying.done():
+            copying.cancel()
+            await asyncio.gather(copying, return_exceptions=True)
+            attempt.lines.add(b"... a process that it left behind still writes; that is not kept ...", "stderr")
+        while process.returncode is None:  # noqa: ASYNC110 - its event waits for the output, too
+            await asyncio.sleep(_POLL)
+        process._transport.close()  # type: ignore[attr-defined] # noqa: SLF001 - the one way to let go of its pipes
 
     async def _wait(self, attempt: Followed, process: asyncio.subprocess.Process) -> None:
         ended, stopped = asyncio.ensure_future(exited(process)), asyncio.ensure_future(attempt.stop.wait())

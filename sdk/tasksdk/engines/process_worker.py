@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from tasksdk.engines.attempt import Exit, ExitReason
 from tasksdk.engines.exited import exit_of, exited
+from tasksdk.engines.kin import MARK, end_group
 from tasksdk.engines.mounted import mounted
-from tasksdk.engines.undertaker import MARK, Undertaker, end_group
 from tasksdk.engines.worker import NotStartedError, Worker
 
 if TYPE_CHECKING:
     from tasksdk.engines.attempt import AttemptSpec
     from tasksdk.engines.followed import Followed
+    from tasksdk.engines.undertaker import Undertaker
 
 
 class ProcessWorker(Worker):

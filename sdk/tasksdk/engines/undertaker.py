@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -13,59 +12,74 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MARK = "TASKSDK_ATTEMPT_NAME"
-
-# Reads "+NAME" and "-NAME"; the end of its input is the end of the client, however that came.
+# Reads "+NAME" and "-NAME", and so for paths; the end of its input is the end of the client, however that came.
 _PROGRAM = """
-import signal, sys
+import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 kept = set()
 for line in sys.stdin:
-    (kept.add if line[0] == "+" else kept.discard)(line[1:].strip())
-if kept:
-    command = sys.argv[1:]
-    if command:
-        import subprocess
-        subprocess.run([*command, *kept], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    else:
-        from tasksdk.engines.undertaker import end_marked
-        for name in kept:
-            end_marked(name)
+    (kept.add if line[0] == "+" else kept.discard)(line[1:].rstrip(chr(10)))
+names = sorted(name for name in kept if name[0] != "/")
+command = sys.argv[1:]
+if names and command:
+    import subprocess, time
+    for pause in (0, 2):
+        # What the client had begun to create when it ended may come up after the first time.
+        time.sleep(pause)
+        subprocess.run([*command, *names], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+elif names:
+    from tasksdk.engines.kin import end_marked
+    for name in names:
+        end_marked(name)
+for path in kept.difference(names):
+    import shutil
+    if os.path.isdir(path):
+        shutil.rmtree(path, ignore_errors=True)
+    elif os.path.lexists(path):
+        os.unlink(path)
 """
 
 
 class Undertaker:
-    """Knows the attempts that must not outlive this process.
+    """Knows the attempts, and the files and folders, that must not outlive this process.
 
-    Without a command it kills the processes that carry an attempt's mark; with one it runs that with the names.
+    Without a command it kills the processes that carry an attempt's mark; with one it runs that with the names. A path
+    is absolute, and a name is not.
     """
 
     def __init__(self, command: Sequence[str] = ()) -> None:
         self._command = tuple(command)
         self._process: subprocess.Popen[str] | None = None
+        self._kept: set[str] = set()
 
     def keep(self, name: str) -> None:
-        """End the attempt when this process ends; to be said before it starts."""
-        if self._process is None:
-            package = str(Path(__file__).resolve().parents[2])
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, *self._command],
-                stdin=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": package},
-            )
-        self._say(f"+{name}")
+        """End the attempt, or remove what lies at the path, when this process ends; to be said before it is there."""
+        self._kept.add(name)
+        if self._process is not None and self._process.poll() is None:
+            self._say(f"+{name}")
+            return
+        package = str(Path(__file__).resolve().parents[2])
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, *self._command],
+            stdin=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": package},
+        )
+        for one in self._kept:
+            self._say(f"+{one}")
 
     def forget(self, name: str) -> None:
-        """The attempt has ended."""
+        """It has ended, or is removed."""
+        self._kept.discard(name)
         self._say(f"-{name}")
 
     def close(self) -> None:
         """Let the process go."""
         process, self._process = self._process, None
         if process is not None and process.stdin is not None:
-            process.stdin.close()
+            with suppress(BrokenPipeError):
+                process.stdin.close()
             process.wait()
 
     def _say(self, line: str) -> None:
@@ -73,37 +87,3 @@ class Undertaker:
             with suppress(BrokenPipeError):
                 self._process.stdin.write(line + "\n")
                 self._process.stdin.flush()
-
-
-def end_group(group: int, name: str) -> None:
-    """Kill a process group, and whoever left it but still carries the attempt's mark in its environment."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGKILL)
-    end_marked(name)
-
-
-def end_marked(name: str) -> None:
-    """Kill every process that carries the mark, until none is left: one may start another meanwhile."""
-    marked = f"{MARK}={name}".encode()
-    while True:
-        found = [pid for pid in _processes() if marked in _environment(pid)]
-        if not found:
-            return
-        for pid in found:
-            with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-
-
-def _environment(pid: int) -> list[bytes]:
-    # That of a process that has ended, but was not waited for, is empty.
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return []
-
-
-def _processes() -> list[int]:
-    try:
-        return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - names alone are needed
-    except OSError:
-        return []  # no /proc on this system: the group is all that is known

@@ -7,6 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from tasksdk.engines import kin
 from tasksdk.errors import TaskSdkError
 from tasksdk.executor.arguments import USAGE, Arguments, parse
 
@@ -36,6 +37,9 @@ def main(argv: list[str] | None = None) -> int:
     from mmap import mmap
 
     killed_before = oom_kills()
+    if kin.MARK in os.environ:
+        # On a machine that outlives the task, nobody else knows what it left behind; a container takes all with it.
+        kin.adopt_orphans()
     # Memory that both processes see: a task that closes every file it finds cannot close this.
     told = mmap(-1, 1)
     child = os.fork()
@@ -58,6 +62,8 @@ def _work(arguments: Arguments, told: mmap) -> None:
             sys.stderr.write(failure.message)
     finally:
         flush()
+        if "tasksdk.types.raw_data" in sys.modules:
+            sys.modules["tasksdk.types.raw_data"].remove_scratch()
         # Threads and exit handlers of the task's have no say any more: the documents are written.
         os._exit(code)
 
@@ -73,6 +79,8 @@ def _supervise(child: int, told: mmap, arguments: Arguments, killed_before: int)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, asked.pass_on(child))
     status = _wait_for(child)
+    if kin.MARK in os.environ:
+        kin.end_children()
     if told[0]:
         return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 1
     from tasksdk.executor.documents import tell

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tasksdk.interface import NativeInterface
     from tasksdk.running.body import Body
     from tasksdk.store.database import Database
+    from tasksdk.store.turns import Turn
     from tasksdk.task.base import Task
     from tasksdk.values.cache import Cache
 
@@ -57,11 +58,25 @@ class RunState:
         self.names = ActionNames()
         self.done: dict[str, ActionRow] = {}
         self.live: dict[str, TaskContext] = {}
+        self.turn: Turn | None = None
+        self._hidden: set[str] = set()
 
     def recover(self) -> None:
         """Look up what an earlier process of this run has finished."""
         if self.database is not None:
             self.done = {row.name: row for row in self.database.actions(self.name) if row.phase == SUCCEEDED}
+
+    def masked(self, task: Task, text: str) -> str:
+        """The text of a failure without the values of the task's secrets, and of those that failed before it."""
+        if task.secrets:
+            from tasksdk.running.secret_values import known_values
+
+            self._hidden |= known_values(task.secrets)
+        if not self._hidden:
+            return text
+        from imagebuilder.spec.redact import Redactor
+
+        return Redactor(self._hidden)(text)
 
     def put(self, row: ActionRow) -> None:
         """Record an action."""
@@ -139,7 +154,7 @@ class Call:
             else:
                 outputs = await self._attempts()
         except BaseException as error:
-            row.phase, row.error = _phase_of(error), describe(error)
+            row.phase, row.error = _phase_of(error), state.masked(self.task, describe(error))
             raise
         else:
             row.phase = SUCCEEDED

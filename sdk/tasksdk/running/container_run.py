@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imagebuilder.spec.redact import Redactor
 from tasksdk.context.current import ctx
 from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason, Mount
 from tasksdk.literals import to_literals, to_value
@@ -82,12 +83,13 @@ def container_spec(task: ContainerTask, folder: Path, argv: list[str], image: st
 async def _follow(engine: Engine, spec: AttemptSpec, *, shown: bool) -> Exit:
     import asyncio
 
+    mask = Redactor(secret.reveal() for secret in spec.secrets)
     await engine.submit(spec)
     try:
         async for line in engine.logs(spec.name):
             if shown:
                 stream = sys.stderr if line.stream == "stderr" else sys.stdout
-                stream.write(f"{line.text}\n")
+                stream.write(f"{mask(line.text)}\n")
                 stream.flush()
         async for event in engine.watch(spec.name):
             if event.exit is not None:

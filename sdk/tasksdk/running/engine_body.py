@@ -6,8 +6,16 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
+from imagebuilder.spec.redact import Redactor
 from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason, Phase, Reuse
-from tasksdk.errors import OutOfMemoryError, TaskAbortedError, TaskDefinitionError, TaskError, TaskTimeoutError
+from tasksdk.errors import (
+    OutOfMemoryError,
+    TaskAbortedError,
+    TaskDefinitionError,
+    TaskError,
+    TaskOutputError,
+    TaskTimeoutError,
+)
 from tasksdk.running.container_files import files_of
 from tasksdk.running.errors_document import task_error
 from tasksdk.running.names import attempt_name
@@ -21,7 +29,7 @@ from tasksdk.task.template_resolver import TEMPLATE_PATH
 from tasksdk.task.template_settings import container_of
 from tasksdk.task.told import TOLD, variables_of
 from tasksdk.types import storage
-from tasksdk.wire import read_map, write_map
+from tasksdk.wire import WireError, read_map, write_map
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,18 +79,20 @@ class EngineBody:
         await asyncio.to_thread(storage.write, context.input_path, write_map(literals))
         spec = await self._spec(task, context)
         if not isinstance(task, ContainerTask):
-            return await asyncio.to_thread(_outcome, task, context, await self._attempt(spec, context))
+            ended = await self._attempt(spec, context)
+            return await asyncio.to_thread(_outcome, task, context, ended, _mask(spec))
         files = await asyncio.to_thread(files_of, task, context, self._engine, self._images)
         try:
             spec = await asyncio.to_thread(files.prepare, spec, literals)
-            return await asyncio.to_thread(_outcome, task, context, await self._attempt(spec, context), files)
+            ended = await self._attempt(spec, context)
+            return await asyncio.to_thread(_outcome, task, context, ended, _mask(spec), files)
         finally:
             await asyncio.to_thread(files.remove)
 
     async def _attempt(self, spec: AttemptSpec, context: TaskContext) -> Exit:
         """Follow the attempt to its end."""
         await self._engine.submit(spec)
-        logs = asyncio.ensure_future(self._keep_logs(spec.name, f"{context.output_path}/log.txt"))
+        logs = asyncio.ensure_future(self._keep_logs(spec.name, f"{context.output_path}/log.txt", _mask(spec)))
         try:
             return await self._end(spec.name)
         except asyncio.CancelledError:
@@ -201,16 +211,20 @@ class EngineBody:
                 return event.exit
         return Exit(ExitReason.LOST, message="the engine stopped telling about it")
 
-    async def _keep_logs(self, name: str, uri: str) -> None:
+    async def _keep_logs(self, name: str, uri: str, mask: Redactor) -> None:
         path = storage.local_path(uri)
         if path is None:
-            lines = [line.text async for line in self._engine.logs(name)]
+            lines = [mask(line.text) async for line in self._engine.logs(name)]
             await asyncio.to_thread(storage.write, uri, "".join(f"{line}\n" for line in lines).encode())
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8", buffering=1) as file:
             async for line in self._engine.logs(name):
-                file.write(f"{line.text}\n")
+                file.write(f"{mask(line.text)}\n")
+
+
+def _mask(spec: AttemptSpec) -> Redactor:
+    return Redactor(secret.reveal() for secret in spec.secrets)
 
 
 def _labels(task: Task) -> Mapping[str, str]:
@@ -233,7 +247,11 @@ def refuse_end(where: str, ended: Exit) -> None:
 
 
 def _outcome(
-    task: Task, context: TaskContext, ended: Exit, files: FolderFiles | BroughtFiles | None = None
+    task: Task,
+    context: TaskContext,
+    ended: Exit,
+    mask: Redactor,
+    files: FolderFiles | BroughtFiles | None = None,
 ) -> Literals | None:
     """What came of an attempt: what its executor wrote, unless the engine knows better how it ended."""
     where, folder = f"task {task.name}", context.output_path
@@ -241,9 +259,21 @@ def _outcome(
     told = ended.reason in {ExitReason.ERROR, ExitReason.SIGNALED, ExitReason.COMPLETED}
     error = storage.join(folder, "error.pb")
     if told and storage.exists(error):
-        raise task_error(storage.read(error), where)
+        raise task_error(storage.read(error), where, mask)
     refuse_end(where, ended)
     if files is not None:
         return files.outputs()
     outputs = storage.join(folder, "outputs.pb")
-    return read_map(storage.read(outputs)) if storage.exists(outputs) else None
+    return _told_outputs(task, storage.read(outputs)) if storage.exists(outputs) else None
+
+
+def _told_outputs(task: Task, document: bytes) -> Literals:
+    """The outputs of a document that anything may have written."""
+    try:
+        found = read_map(document)
+    except (WireError, UnicodeDecodeError) as error:
+        raise TaskOutputError(f"task {task.name}: the document of its outputs cannot be read: {error}") from None
+    missing = [name for name in task.native_interface.outputs if name not in found]
+    if missing:
+        raise TaskOutputError(f"task {task.name} left no output {', '.join(missing)}")
+    return found

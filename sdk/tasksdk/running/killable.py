@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from tasksdk.literals import Literals
     from tasksdk.task.base import Task
 
+_HEAD = 8
+_PDEATHSIG = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
+
 
 def run_killable(bound: float, task: Task, inner: Context, literals: Literals) -> Literals:
     """Run the dispatch pipeline; the child and all it started are gone afterwards.
 
     Raises whatever the task raised, where that can be sent between processes, else a `TaskError` that says it.
     """
-    deadline = time.monotonic() + bound
+    deadline, parent = time.monotonic() + bound, os.getpid()
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -37,7 +40,7 @@ def run_killable(bound: float, task: Task, inner: Context, literals: Literals) -
         child = os.fork()
     if child == 0:
         os.close(reading)
-        _in_child(writing, task, inner, literals)
+        _in_child(parent, writing, task, inner, literals)
     os.close(writing)
     try:
         answer = _read(reading, deadline)
@@ -61,9 +64,11 @@ def run_killable(bound: float, task: Task, inner: Context, literals: Literals) -
     raise TaskError(f"task {task.name} failed", code=value[0], traceback=value[1])
 
 
-def _in_child(writing: int, task: Task, inner: Context, literals: Literals) -> None:
+def _in_child(parent: int, writing: int, task: Task, inner: Context, literals: Literals) -> None:
     os.setsid()
     controller: Any = inner.data.controller
+    _die_with(parent)
+    worker = os.getpid()
     try:
         controller.after_fork()
         with inner:
@@ -78,10 +83,24 @@ def _in_child(writing: int, task: Task, inner: Context, literals: Literals) -> N
             controller.flush()
         sys.stdout.flush()
         sys.stderr.flush()
-        with os.fdopen(writing, "wb") as pipe:
-            pipe.write(pickle.dumps(answer))
+        # What the task forked, and came back here, has no say.
+        if os.getpid() == worker:
+            data = pickle.dumps(answer)
+            with os.fdopen(writing, "wb") as pipe:
+                pipe.write(len(data).to_bytes(8, "big") + data)
     finally:
         os._exit(0)
+
+
+def _die_with(parent: int) -> None:
+    """Let the system kill this process when the one that waits for it is killed (Linux)."""
+    import ctypes
+
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _told(error: BaseException) -> tuple[str, Any]:
@@ -96,15 +115,20 @@ def _told(error: BaseException) -> tuple[str, Any]:
 
 
 def _read(reading: int, deadline: float) -> bytes | None:
-    parts: list[bytes] = []
-    while True:
+    """The answer; empty when the child ended without one, None when there is none in time.
+
+    Its length stands before it: a process that the task left behind may hold the pipe open.
+    """
+    found = bytearray()
+    while len(found) < _HEAD or len(found) < _HEAD + int.from_bytes(found[:_HEAD], "big"):
         left = deadline - time.monotonic()
         if left <= 0 or not select.select([reading], [], [], left)[0]:
             return None
-        part = os.read(reading, 1 << 16)
+        part = os.read(reading, 1 << 20)
         if not part:
-            return b"".join(parts)
-        parts.append(part)
+            return b""
+        found += part
+    return bytes(found[_HEAD:])
 
 
 def _kill(child: int) -> None:

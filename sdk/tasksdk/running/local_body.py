@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from tasksdk.context.current import Context, ContextData
-from tasksdk.errors import IgnoreOutputs, TaskTimeoutError
+from tasksdk.errors import IgnoreOutputs, TaskError, TaskTimeoutError
 from tasksdk.task.dispatch import dispatch
 
 if TYPE_CHECKING:
@@ -44,6 +44,10 @@ class LocalBody:
                 return run_killable(bound, task, inner, literals)
             except IgnoreOutputs:
                 return None
+            except SystemExit as left:
+                # Raised further, it would end the client as well, and silently.
+                text = f"task {task.name} called sys.exit({left.code!r}): a task ends by returning or by raising"
+                raise TaskError(text, code="SystemExit") from left
             finally:
                 _keep_report(task, context)
 

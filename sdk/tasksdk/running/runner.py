@@ -15,6 +15,7 @@ from tasksdk.running.names import check_run_name, new_run_name
 from tasksdk.running.run import Run
 from tasksdk.store.database import database
 from tasksdk.store.rows import RunRow
+from tasksdk.store.turns import Turn
 from tasksdk.task.base import Task
 from tasksdk.task.deployed import LazyEntity
 
@@ -71,9 +72,9 @@ class Runner:
         state = self._state(task)
         if self.mode == "remote":
             return self._start_remote(state, task, args, kwargs)
-        controller = self._here(state)
         future: Future[Any] = Future()
         try:
+            controller = self._here(state)
             with Context(ContextData(None, controller)):
                 value = controller.call(task, args, kwargs)
                 future.set_result(_finish(value) if task.is_async else value)
@@ -86,9 +87,9 @@ class Runner:
         state = self._state(task)
         if self.mode == "remote":
             return self._start_remote(state, task, args, kwargs)
-        controller = self._here(state)
         future: Future[Any] = Future()
         try:
+            controller = self._here(state)
             with Context(ContextData(None, controller)):
                 future.set_result(await controller.call_aio(task, args, kwargs))
         finally:
@@ -113,10 +114,14 @@ class Runner:
     def _start_remote(self, state: RunState, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
         from tasksdk.running.engine_loop import engine_loop
 
-        task.native_interface.bind(args, kwargs, task.name)
-        controller = self._there(state)
-        with Context(ContextData()):
-            future = controller.start(task, args, kwargs).future
+        try:
+            task.native_interface.bind(args, kwargs, task.name)
+            controller = self._there(state)
+            with Context(ContextData()):
+                future = controller.start(task, args, kwargs).future
+        except BaseException:
+            _end(state, task)
+            raise
         ended: Future[Any] = Future()
         engine_loop().follow(state.name, ended, controller.abort)
         future.add_done_callback(lambda done: _settle(done, ended, state, task))
@@ -128,9 +133,21 @@ class Runner:
         folder = f"{self.run_base_dir or store.folder + '/runs'}/{name}"
         state = RunState(name, folder, self.mode, store, version=self.version, recompute=self.overwrite_cache)
         if self.name is not None:
+            state.turn = _turn(store.folder, name)
             state.recover()
         store.put_run(RunRow(name, task.name, self.mode, "running", time.time()))
         return state
+
+
+def _turn(folder: str, name: str) -> Turn:
+    """The name for this run alone: two at once would take each other's attempts for their own."""
+    turn = Turn(folder, f"run {name}".encode())
+    if not turn.try_enter():
+        raise UserInputError(
+            f"run {name!r} is running already, here or in another process",
+            hint="wait for its end, or give this one another name",
+        )
+    return turn
 
 
 def _task_of(given: object) -> Task:
@@ -153,6 +170,14 @@ def _settle(done: Future[Any], ended: Future[Any], state: RunState, task: Task) 
 
 
 def _end(state: RunState, task: Task, error: BaseException | None = None) -> None:
+    try:
+        _record_end(state, task, error)
+    finally:
+        if state.turn is not None:
+            state.turn.leave()
+
+
+def _record_end(state: RunState, task: Task, error: BaseException | None) -> None:
     store = state.database
     assert store is not None
     store.end_actions(state.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tasksdk.engines.attempt import SecretValue
@@ -26,6 +27,15 @@ def secret_values(secrets: Sequence[Secret], where: str) -> tuple[SecretValue, .
         SecretValue(secret.key, _value(secret, where), variable=secret.variable, mount=secret.mount)
         for secret in secrets
     )
+
+
+def known_values(secrets: Sequence[Secret]) -> set[str]:
+    """The values that are known here, for whoever must not show them."""
+    found = set()
+    for secret in secrets:
+        with suppress(UserInputError):
+            found.add(_value(secret, "a task"))
+    return found
 
 
 def _value(secret: Secret, where: str) -> str:

@@ -77,15 +77,20 @@ class ThisProcess(RawData):
 def scratch() -> str:
     """A temporary folder that is gone with this process."""
     import atexit
-    import shutil
     import tempfile
 
-    folder, owner = tempfile.mkdtemp(prefix="tasksdk-"), os.getpid()
+    _made.append((tempfile.mkdtemp(prefix="tasksdk-"), os.getpid()))
+    atexit.register(remove_scratch)
+    return _made[-1][0]
 
-    def remove() -> None:
-        # A forked child leaves the folder to its parent.
+
+_made: list[tuple[str, int]] = []
+
+
+def remove_scratch() -> None:
+    """Remove the temporary folder, for processes that end without handlers; a forked one leaves it to its parent."""
+    import shutil
+
+    for folder, owner in _made:
         if os.getpid() == owner:
             shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
-    return folder

@@ -7,9 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tasksdk.engines import lines
 from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason, SecretValue
 from tasksdk.engines.process import ProcessEngine
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def _spec(script: str, **settings: object) -> AttemptSpec:
@@ -20,11 +25,11 @@ def _run(spec: AttemptSpec) -> tuple[Exit, list[str]]:
     async def story() -> tuple[Exit, list[str]]:
         engine = ProcessEngine(grace=0.2)
         await engine.submit(spec)
-        lines = [line.text async for line in engine.logs(spec.name)]
+        kept = [line.text async for line in engine.logs(spec.name)]
         ends = [event.exit async for event in engine.watch(spec.name)]
         await engine.close()
         assert ends[-1] is not None
-        return ends[-1], lines
+        return ends[-1], kept
 
     return asyncio.run(story())
 
@@ -108,3 +113,31 @@ def _marked(name: str) -> list[str]:
         except OSError:
             continue
     return found
+
+
+def test_output_that_is_held_open_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    pidfile = tmp_path / "pid"
+    # It leaves the group, the environment and, as its parents end first, the family.
+    script = f"(env -i setsid sh -c 'echo $$ > {pidfile}; exec sleep 1000' &); while [ ! -s {pidfile} ]; do :; done"
+    end, _ = _run(_spec(script))
+    assert end.reason is ExitReason.COMPLETED
+    os.kill(int(pidfile.read_text()), 9)
+
+
+def test_output_without_end_is_kept_at_both_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "FIRST_BYTES", 100)
+    monkeypatch.setattr(lines, "LAST_BYTES", 100)
+    end, kept = _run(_spec("seq 100000; printf 'no end' >&2"))
+    assert end.reason is ExitReason.COMPLETED
+    assert kept[0] == "1"
+    assert {"99999", "100000", "no end"} <= set(kept[-20:])
+    assert [line for line in kept if line.endswith("lines are left out ...")]
+    assert len(kept) < 100
+
+
+def test_a_fork_bomb_within_limits_is_ended() -> None:
+    # Each process starts another in a session of its own and ends, so that no group and no parent knows them.
+    bomb = 'chain() { setsid bash -c "$(declare -f chain); sleep 0.01; chain" & }; chain; chain; chain; echo started; '
+    end, _ = _run(_spec(bomb + "sleep 1000", max_runtime=1))
+    assert end.reason is ExitReason.TIMED_OUT
+    assert not _marked("r-a-1")
