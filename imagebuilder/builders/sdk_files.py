@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from imagebuilder.spec.script import load_toml
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -56,20 +58,18 @@ class Installed:
 
 
 def installed(version: str) -> Installed | None:
-    """The files of the SDK and of the spec, editable ones too; None where this machine lacks that version of either."""
-    try:
-        found = [distribution(name) for name in DISTRIBUTIONS]
-    except PackageNotFoundError:
-        return None
-    if any(one.version != version for one in found):
-        return None
-    modules = [pair for name in DISTRIBUTIONS for pair in _modules(name)]
-    metadata = [
-        (f"{one.metadata['Name']}-{one.version}.dist-info/{file}", text.encode())
-        for one in found
-        for file in ("METADATA", COMMANDS)
-        if (text := one.read_text(file))
-    ]
+    """The files of the SDK and of the spec, editable ones too; None where this machine lacks that version of either.
+
+    A checkout that this program runs from has the SDK, although nobody installed it.
+    """
+    modules: list[tuple[str, Path]] = []
+    metadata: list[tuple[str, bytes]] = []
+    for name in DISTRIBUTIONS:
+        found = _installed(name) or _of_checkout(name)
+        if found is None or found.version != version:
+            return None
+        modules += _modules(name, found.folder)
+        metadata += [(f"{name}-{version}.dist-info/{file}", text.encode()) for file, text in found.metadata.items()]
     kept = tuple((name, data) for name, data in metadata if belongs(name))
     states = [path.stat() for _, path in modules]
     stamps = [(name, one.st_size, one.st_mtime_ns) for (name, _), one in zip(modules, states, strict=True)]
@@ -82,10 +82,47 @@ def files_of(folder: Path) -> list[Path]:
     return sorted(path for path in found if path.is_file())
 
 
-def _modules(package: str) -> Iterator[tuple[str, Path]]:
-    spec = find_spec(package)
-    assert spec is not None and spec.submodule_search_locations  # noqa: PT018 - a package that is installed
-    root = Path(spec.submodule_search_locations[0])
+@dataclass(frozen=True)
+class _Distribution:
+    """Where a distribution's package is, and its metadata by the name of the file."""
+
+    version: str
+    folder: Path
+    metadata: dict[str, str]
+
+
+def _installed(name: str) -> _Distribution | None:
+    try:
+        found = distribution(name)
+    except PackageNotFoundError:
+        return None
+    spec = find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    metadata = {file: text for file in ("METADATA", COMMANDS) if (text := found.read_text(file))}
+    return _Distribution(found.version, Path(spec.submodule_search_locations[0]), metadata)
+
+
+def _of_checkout(name: str) -> _Distribution | None:
+    top = Path(__file__).resolve().parents[2]
+    folder = top / "sdk" if name == "tasksdk" else top
+    try:
+        text = (folder / "pyproject.toml").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    project = load_toml(text, str(folder / "pyproject.toml")).get("project", {})
+    if project.get("name") != name or not (folder / name).is_dir():
+        return None
+    scripts = "".join(f"{command} = {place}\n" for command, place in project.get("scripts", {}).items())
+    version = project["version"]
+    metadata = {
+        "METADATA": f"Metadata-Version: 2.3\nName: {name}\nVersion: {version}\n",
+        COMMANDS: f"[console_scripts]\n{scripts}",
+    }
+    return _Distribution(version, folder / name, metadata)
+
+
+def _modules(package: str, root: Path) -> Iterator[tuple[str, Path]]:
     for path in files_of(root):
         name = f"{package}/{path.relative_to(root).as_posix()}"
         if path.suffix in (".py", ".typed") and belongs(name):

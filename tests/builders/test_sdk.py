@@ -1,6 +1,7 @@
 """What is asked of the task SDK's place in an image without fetching anything; tests/e2e/test_sdk.py builds with it."""
 
 import sys
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 from hypothesis import given
@@ -36,6 +37,21 @@ def test_a_version_that_never_was(sdks):
 
 def test_another_version_than_this_machine_has_is_that_of_the_index():
     assert installed(VERSION) is not None
+    assert installed("0.0.1") is None
+
+
+def test_a_checkout_has_it_uninstalled(monkeypatch):
+    there = installed("0.1.0")
+
+    def absent(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("imagebuilder.builders.sdk_files.distribution", absent)
+    found = installed("0.1.0")
+    assert found.modules == there.modules
+    assert {name for name, _ in found.metadata} == {name for name, _ in there.metadata}
+    commands = dict(found.metadata)["tasksdk-0.1.0.dist-info/entry_points.txt"].decode()
+    assert "tasksdk-execute = tasksdk.executor.main:main\n" in commands
     assert installed("0.0.1") is None
 
 
