@@ -22,7 +22,7 @@ REGISTRY = os.environ.get("IMAGEBUILDER_TEST_REGISTRY", "localhost:5000")
 _SPEC = """
 from imagebuilder import Image
 image = (
-    Image.from_debian_base("3.11", name="{name}", registry={registry!r})
+    Image.from_debian_base("3.11", name="{name}", registry={registry!r}, install_sdk={sdk})
     {packages}
     .with_source_folder("code", "/app/code")
 )
@@ -61,9 +61,9 @@ class Place:
         for number in range(50):
             (folder / "code" / f"module_{number}.py").write_text(f"value = {number}\n" * 50)
 
-    def spec(self, name: str, packages: str) -> None:
+    def spec(self, name: str, packages: str, *, sdk: bool = False) -> None:
         """Write the spec; `packages` is the call that adds them."""
-        text = _SPEC.format(name=f"bench-{self.run}/{name}", registry=REGISTRY, packages=packages)
+        text = _SPEC.format(name=f"bench-{self.run}/{name}", registry=REGISTRY, packages=packages, sdk=sdk)
         (self.folder / "spec.py").write_text(text)
 
     def ours(self, cache: str, **environ: str) -> Taken:

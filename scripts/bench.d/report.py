@@ -15,7 +15,7 @@ from rich.table import Table
 
 PARTS = (
     "start", "sources", "registry", "build", "layers", "memory",
-    "cold", "known", "many", "direct", "copies", "literals",
+    "cold", "known", "many", "direct", "copies", "tasks", "literals",
 )  # fmt: skip
 _NEEDS = {
     "start": "nothing",
