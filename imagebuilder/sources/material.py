@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from threading import Lock
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, TypeAlias
 
 from imagebuilder.errors import BuildError
@@ -146,6 +147,16 @@ class LaterMaterial(Material):
 
     def __init__(self, key: str, make: Callable[[], Iterable[tuple[str, Piece]]]) -> None:
         vars(self).update(key=key, make=make, lock=Lock())
+
+    def begin(self) -> None:
+        """Put them together beside other work; who looks waits. A failure is told to whoever looks."""
+
+        def make() -> None:
+            with suppress(Exception):
+                _ = self.pieces
+
+        if "made" not in vars(self):
+            Thread(target=make, name="material").start()
 
     @property
     def pieces(self) -> tuple[tuple[str, Piece], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from imagebuilder.errors import BuildError, SourceChangedError
 from imagebuilder.sources import File, Folder, Link, Snapshot, snapshot_file, take_snapshot
-from imagebuilder.sources.material import Material, Original, Text
+from imagebuilder.sources.material import LaterMaterial, Material, Original, Text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,3 +162,36 @@ def test_a_destination_that_is_taken_is_an_error(tmp_path: Path):
     with pytest.raises(BuildError, match="cannot be written"):
         Material((("a", Text(b"t")),)).write(tmp_path)
     assert (tmp_path / "a").read_text() == "mine"
+
+
+def test_what_was_begun_is_made_once():
+    began, go, made = threading.Event(), threading.Event(), []
+
+    def make():
+        began.set()
+        go.wait(60)
+        made.append(1)
+        return [("a", Text(b"x"))]
+
+    material = LaterMaterial("key", make)
+    material.begin()
+    assert began.wait(60)
+    go.set()
+    assert dict(material.pieces) == {"a": Text(b"x")}
+    material.begin()
+    assert dict(material.pieces) == {"a": Text(b"x")}
+    assert made == [1]
+
+
+def test_a_failure_of_what_was_begun_is_told_to_whoever_looks():
+    tried = threading.Event()
+
+    def make():
+        tried.set()
+        raise BuildError("no")
+
+    material = LaterMaterial("key", make)
+    material.begin()
+    assert tried.wait(60)
+    with pytest.raises(BuildError, match="no"):
+        _ = material.pieces

@@ -31,6 +31,7 @@ from imagebuilder.plan.ops import (
     SetWorkdir,
 )
 from imagebuilder.plan.render import shows
+from imagebuilder.sources.material import LaterMaterial
 from imagebuilder.spec.reference import Reference
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class Work:
             raise NotDirectError(
                 f"{self.request.name}: the base {self.base.name} has ONBUILD steps, which must run", layer=0
             )
+        self._begin()
         for number, step in enumerate(self.plan.steps):
             self.tools.check()
             self._step(number, step)
@@ -114,6 +116,14 @@ class Work:
             self.assembly.set_user(user)
         self.assembly.set_labels(dict(self.plan.labels))
         return self.assembly.finish(self._annotations())
+
+    def _begin(self) -> None:
+        """What takes its time is made while earlier steps are done."""
+        for step in self.plan.steps:
+            if isinstance(step.op, Copy):
+                material = self.plan.materials.get(step.op.files)  # a rebase has none
+                if isinstance(material, LaterMaterial):
+                    material.begin()
 
     def _annotations(self) -> dict[str, str]:
         """Where the base ends and how the rest was put on it; where steps ran below, only they can be run again."""
