@@ -172,8 +172,8 @@ def _gone(pid: int, within: float = 30) -> bool:
 
 def test_a_second_call_finds_the_worker_and_its_modules(live: ModuleType) -> None:
     first = with_runcontext(mode="remote").run(live.call, 1)
-    second = with_runcontext(mode="remote").run(live.call, 2)
     pid = _pid(first.outputs()[0])
+    second = with_runcontext(mode="remote").run(live.call, 2)
     assert pid != os.getpid()
     assert [first.outputs()[0], second.outputs()[0]] == [f"{pid} [1]", f"{pid} [1, 2]"]
     assert [list(run.action.logs()) for run in (first, second)] == [["call 1"], ["call 2"]]
