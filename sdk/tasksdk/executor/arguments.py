@@ -21,7 +21,7 @@ USAGE = """usage: tasksdk-execute --inputs URI --output-prefix URI --raw-output-
        tasksdk-execute --worker
 
 Runs one task: reads its inputs, writes outputs.pb or error.pb below the output prefix. Paths are local, or any URL
-that fsspec reads (with the extra `remote`). The exit code is 0 when the task succeeded.
+that fsspec reads (with the extra `fsspec`). The exit code is 0 when the task succeeded.
 A worker runs the tasks that its standard input asks for, one after another."""
 
 
