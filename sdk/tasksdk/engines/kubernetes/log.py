@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 KEPT_BYTES = 4 * 2**20
 _LONGEST_LINE = 2**20
 _PAUSE = 0.5
+_TRIES = 5
 # A runtime writes long lines in parts of this many bytes, and kubelet before 1.24 puts a time before each part.
 _PART = 16384
 _TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d) ")
@@ -101,7 +102,7 @@ async def pump(api: Api, pod: str, container: str, log: Log, ended: asyncio.Even
     An answer also ends when the node's kubelet does, while the container runs on.
     """
     path = f"/api/v1/namespaces/{api.namespace}/pods/{pod}/log"
-    place = _Place()
+    place, tries = _Place(), 0
     while True:
         query = [("container", container), ("follow", "true"), ("timestamps", "true")]
         if place.moment:
@@ -117,8 +118,11 @@ async def pump(api: Api, pod: str, container: str, log: Log, ended: asyncio.Even
         except Unreachable:
             await asyncio.sleep(_PAUSE)
         except Refused as refused:
-            if refused.code != 400 or "waiting to start" not in refused.message:
+            # A kubelet that begins anew does not know its pods at once; what it still refuses after the end is gone.
+            gone = refused.code == 404 and f'pods "{pod}" not found' in refused.message
+            if gone or refused.code == 403 or (last and tries == _TRIES):
                 return
+            tries += last
             await asyncio.sleep(_PAUSE)
         else:
             if last:
