@@ -121,12 +121,14 @@ def test_a_cancelled_build_leaves_nothing_running(forge: Forge) -> None:
         except BaseException as error:  # noqa: BLE001
             failures.append(error)
 
-    thread = threading.Thread(target=build)
+    thread = threading.Thread(target=build, daemon=True)
     thread.start()
-    assert begun.wait(60)
-    assert processes(f"{int(mark, 16) % 10**6:06d}")
-    assert processes("buildx build")
-    cancel.set()
+    try:
+        assert begun.wait(120)
+        until(lambda: bool(processes(f"sleep 60{int(mark, 16) % 10**6:06d}")), 10, "the step is not running")
+        assert processes("buildx build")
+    finally:
+        cancel.set()
     thread.join(120)  # the step sleeps for ten minutes and more
     assert not thread.is_alive()
     assert [type(error) for error in failures] == [KeyboardInterrupt]

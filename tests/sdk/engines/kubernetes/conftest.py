@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,16 @@ class Ward:
         name, core = self.cluster.namespace, self.cluster.core
         found = [*self.cluster.batch.list_namespaced_job(name).items, *core.list_namespaced_pod(name).items]
         return [one.metadata.name for one in (*found, *core.list_namespaced_secret(name).items)]
+
+    def wait_until_nothing_is_left(self) -> None:
+        """For a cluster that lost its mind: a controller that has not heard of a Job's end yet may make it a pod.
+
+        The pod goes when the cluster's collection of what has no owner has heard of it.
+        """
+        end = time.monotonic() + 120
+        while left := self.left():
+            assert time.monotonic() < end, left
+            time.sleep(0.2)
 
     def wait_for_process(self, word: str) -> None:
         """Until the process of this machine, which is the node, that has the word in its command has ended."""

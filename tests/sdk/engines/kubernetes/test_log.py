@@ -66,7 +66,14 @@ def test_a_container_that_has_not_begun_is_waited_for() -> None:
 
 
 def test_a_pod_that_is_gone_has_no_more_lines() -> None:
-    assert read(Server([FIRST + b"a", Refused(404, "NotFound", "gone")])) == ["a"]
+    gone = Refused(404, "NotFound", 'pods "p" not found')
+    assert read(Server([FIRST + b"a", gone])) == ["a"]
+
+
+def test_a_kubelet_that_does_not_know_the_pod_yet_is_asked_again() -> None:
+    unknown = Refused(404, "NotFound", "the server could not find the requested resource")
+    server = Server([FIRST + b"a", unknown], [FIRST + b"a", SECOND + b"b"], [SECOND + b"b"])
+    assert read(server, runs_on=True) == ["a", "b"]
 
 
 def test_kubelet_s_own_words_are_not_the_task_s() -> None:

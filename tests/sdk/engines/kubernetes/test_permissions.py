@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,20 @@ def documented_role() -> dict[str, object]:
     (block,) = (text for text in PAGE.read_text().split("```yaml\n") if "kind: Role\n" in text)
     found: dict[str, object] = yaml.safe_load(block.partition("```")[0])
     return found
+
+
+def wait_until_full(core: client.CoreV1Api, namespace: str) -> None:
+    """A quota counts from when the server has heard of it."""
+    pod = {"metadata": {"name": "one-too-many"}, "spec": {"containers": [{"name": "main", "image": "i"}]}}
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            core.create_namespaced_pod(namespace, pod, dry_run="All")
+        except client.ApiException as refused:
+            if "exceeded quota" in refused.body:
+                return
+        time.sleep(0.05)
+    pytest.fail("the quota does not count")
 
 
 def test_who_may_nothing_is_told_what_is_missing(ward: Ward) -> None:
@@ -48,6 +63,7 @@ def test_the_documented_role_is_enough(ward: Ward) -> None:
     assert (told.end.reason, told.lines) == (ExitReason.COMPLETED, ["2retnuh"])
     full = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
     core.create_namespaced_resource_quota(namespace, full)
+    wait_until_full(core, namespace)
 
     async def queued() -> None:
         engine = ward.open()
