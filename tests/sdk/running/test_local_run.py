@@ -7,7 +7,7 @@ import os
 import subprocess
 import threading
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tasksdk import (
@@ -22,6 +22,10 @@ from tasksdk import (
     with_runcontext,
 )
 from tasksdk.errors import ConversionError, TaskTimeoutError, UserInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 env = TaskEnvironment("local")
 CALLS: list[object] = []
@@ -208,7 +212,9 @@ def test_large_inputs_are_refused() -> None:
         run(small, text="xxx")
 
 
-def test_a_synchronous_body_is_killed_in_time_and_its_children_too(tmp_path: Path) -> None:
+def test_a_synchronous_body_is_killed_in_time_and_its_children_too(
+    tmp_path: Path, until_ended: Callable[[str], None]
+) -> None:
     pidfile = tmp_path / "pid"
 
     @env.task(timeout=0.4)
@@ -220,9 +226,7 @@ def test_a_synchronous_body_is_killed_in_time_and_its_children_too(tmp_path: Pat
 
     with pytest.raises(TaskTimeoutError, match=r"0\.4 s"):
         with_runcontext(name="stuck").run(stuck)
-    pid = int(pidfile.read_text())
-    state = Path(f"/proc/{pid}/stat")
-    assert not state.exists() or state.read_text().split()[2] == "Z"
+    until_ended(pidfile.read_text())
     from tasksdk.store.database import database
 
     assert database().actions("stuck")[0].phase == "timed_out"

@@ -18,6 +18,7 @@ from tasksdk.literals import to_literals
 from tasksdk.wire import write_map
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
 MODULE = """
@@ -111,24 +112,19 @@ def _remote(**settings: object):  # type: ignore[no-untyped-def] # a runner
     return with_runcontext(mode="remote", **settings)  # type: ignore[arg-type] # passed on
 
 
-def _ended(pid: str) -> bool:
-    try:
-        return Path("/proc", pid.strip(), "stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def test_a_daemon_without_group_or_environment_ends_with_its_task(liar: ModuleType, tmp_path: Path) -> None:
+def test_a_daemon_without_group_or_environment_ends_with_its_task(
+    liar: ModuleType, tmp_path: Path, until_ended: Callable[[str], None]
+) -> None:
     pidfile = tmp_path / "pid"
     assert _remote().run(liar.daemon, str(pidfile), "return").outputs() == ("return",)
-    assert _ended(pidfile.read_text())
+    until_ended(pidfile.read_text())
     pidfile.unlink()
     with pytest.raises(TaskTimeoutError):
         _remote().run(liar.daemon.override(timeout=5), str(pidfile), "sleep").outputs()
-    assert _ended(pidfile.read_text())
+    until_ended(pidfile.read_text())
 
 
-def test_a_killed_client_leaves_no_daemon(liar: ModuleType, tmp_path: Path) -> None:
+def test_a_killed_client_leaves_no_daemon(liar: ModuleType, tmp_path: Path, until_ended: Callable[[str], None]) -> None:
     pidfile = tmp_path / "pid"
     call = f"with_runcontext(mode='remote').run(liar_module.daemon, {str(pidfile)!r}, 'sleep').wait()"
     script = f"import liar_module; from tasksdk import with_runcontext; {call}"
@@ -136,8 +132,7 @@ def test_a_killed_client_leaves_no_daemon(liar: ModuleType, tmp_path: Path) -> N
         while not pidfile.exists():
             os.sched_yield()
         client.kill()
-    while not _ended(pidfile.read_text()):
-        os.sched_yield()
+    until_ended(pidfile.read_text())
 
 
 def test_the_value_of_a_secret_is_in_no_log_error_or_record(
@@ -216,15 +211,16 @@ def test_a_fork_of_a_bounded_task_has_no_say(liar: ModuleType, how: str) -> None
     assert run(liar.forks, how).outputs() == ("the parent's",)
 
 
-def test_a_killed_client_leaves_no_bounded_task(liar: ModuleType, tmp_path: Path) -> None:
+def test_a_killed_client_leaves_no_bounded_task(
+    liar: ModuleType, tmp_path: Path, until_ended: Callable[[str], None]
+) -> None:
     pidfile = tmp_path / "pid"
     script = f"import liar_module; from tasksdk import run; run(liar_module.sleeps_bounded, {str(pidfile)!r})"
     with subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, stderr=subprocess.DEVNULL) as client:
         while not pidfile.exists() or not pidfile.read_text():
             os.sched_yield()
         client.kill()
-    while not _ended(pidfile.read_text()):
-        os.sched_yield()
+    until_ended(pidfile.read_text())
 
 
 @pytest.mark.parametrize("mode", ["local", "remote"])
