@@ -42,6 +42,6 @@ kill_leftovers() {
     grep --files-with-matches --no-messages --fixed-strings -- "$1" /proc/[0-9]*/cmdline | while read -r path; do
         pid=${path//[!0-9]/}
         xargs --no-run-if-empty kill -KILL 2>/dev/null < <(cat "/proc/$pid"/task/*/children 2>/dev/null) || true
-        stop_pid "$pid" 20
+        stop_pid "$pid" 2
     done || true # grep found none
 }

@@ -28,25 +28,28 @@ live_pid() {
 
 alive() { [[ -e /proc/$1/exe ]]; } # and no zombie: those have no program
 
+# Whether all of a process is gone, its ports and files too: it has no program
+# some time before it closes them, and its other threads may take longer still.
+gone() {
+    local threads=(/proc/"$1"/task/*)
+    ((${#threads[@]} == 0)) || { ((${#threads[@]} == 1)) && [[ $(<"/proc/$1/stat") == *") Z "* ]]; } 2>/dev/null
+}
+
+# stop_pid PID [SECONDS]: kill it when it has not ended by then
 stop_pid() {
-    local pid=$1 tenths=${2:-150}
+    local pid=$1
     kill -TERM "$pid" 2>/dev/null || return 0
-    while alive "$pid"; do
-        if ((tenths-- == 0)); then
-            kill -KILL "$pid" 2>/dev/null || true
-            sleep 0.2
-            return
-        fi
-        sleep 0.1
-    done
+    wait_for "${2:-15}" gone "$pid" && return
+    kill -KILL "$pid" 2>/dev/null || true
+    wait_for 15 gone "$pid" || true
 }
 
 # wait_for SECONDS COMMAND...: until the command succeeds
 wait_for() {
-    local tenths=$(($1 * 10))
+    local end=$((SECONDS + $1))
     shift
     until "$@"; do
-        ((tenths-- > 0)) || return 1
+        ((SECONDS <= end)) || return 1
         sleep 0.1
     done
 }

@@ -11,6 +11,7 @@ start_control_plane() {
         --listen-peer-urls "http://127.0.0.1:$etcd_peer_port" \
         --initial-advertise-peer-urls "http://127.0.0.1:$etcd_peer_port" \
         --initial-cluster "default=http://127.0.0.1:$etcd_peer_port"
+    ready 60 etcd etcd_ready
     # TTLAfterFinished: Jobs that end are removed, which later versions do by default
     running kube-apiserver || start kube-apiserver \
         --etcd-servers "http://127.0.0.1:$etcd_port" \
@@ -22,7 +23,7 @@ start_control_plane() {
         --service-account-key-file "$state/accounts.key" --service-account-signing-key-file "$state/accounts.key" \
         --kubelet-client-certificate "$state/kubelet-client.crt" --kubelet-client-key "$state/kubelet-client.key" \
         --kubelet-preferred-address-types InternalIP --feature-gates TTLAfterFinished=true
-    ready 60 kube-apiserver api_ready
+    ready 180 kube-apiserver api_ready
     running kube-controller-manager || start kube-controller-manager \
         --kubeconfig "$kubeconfig" --leader-elect=false --bind-address 127.0.0.1 --port 0 \
         --secure-port "$controllers_port" --cert-dir "$state/controllers" \
@@ -96,5 +97,7 @@ opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.req
 print(opener.open(request, timeout=5).read().decode())
 PYTHON
 }
+
+etcd_ready() { (exec 3<>"/dev/tcp/127.0.0.1/$etcd_port") 2>/dev/null; }
 
 api_ready() { [[ $(api /readyz) == ok ]]; }

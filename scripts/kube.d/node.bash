@@ -15,7 +15,7 @@ start_node() {
     if ! running containerd; then
         write_containerd_config
         start containerd --config "$state/containerd.toml"
-        ready 30 containerd containerd_answers
+        ready 60 containerd containerd_answers
         import_pause_image
     fi
     if ! running kubelet; then
@@ -25,7 +25,7 @@ start_node() {
             --root-dir "$state/kubelet" --cert-dir "$state/kubelet/pki" \
             --container-runtime remote --container-runtime-endpoint "unix://$run/containerd.sock"
     fi
-    ready 60 kubelet node_ready
+    ready 180 kubelet node_ready
 }
 
 containerd_answers() { ctr version &>/dev/null; }
