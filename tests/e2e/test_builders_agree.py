@@ -131,6 +131,14 @@ def agree(forge: Forge, image: Image) -> tuple[str, str]:
     return ran.uri, assembled.uri
 
 
+# What those need, so that the builders agree on a day when one of it has a release between their builds, too.
+PINNED = (
+    *("certifi==2024.8.30", "charset-normalizer==3.4.0", "urllib3==2.2.3"),
+    *("click==8.1.7", "mypy-extensions==1.0.0", "packaging==24.2", "pathspec==0.12.1", "platformdirs==4.3.6"),
+    "setuptools==75.6.0",
+)
+
+
 @pytest.fixture
 def tree_of_files(tree: Any) -> Any:
     tree.file("code/main.py", "print('main')\n")
@@ -144,7 +152,7 @@ def tree_of_files(tree: Any) -> Any:
 def test_packages_files_and_settings(forge: Forge, tree_of_files: Any) -> None:
     image = (
         Image.from_debian_base("3.11", name="whole")
-        .with_pip_packages("requests==2.32.3", "black==24.10.0", "zope.interface==7.2")
+        .with_pip_packages("requests==2.32.3", "black==24.10.0", "zope.interface==7.2", *PINNED)
         .with_pip_packages("idna==3.10")
         .with_env_vars({"A": "1 $HOME \"q\" 'x'", "EMPTY": ""})
         .with_source_folder(tree_of_files / "code", "/app/code")
