@@ -23,9 +23,16 @@ class Redactor:
                 if len(text) >= _SHORTEST:
                     found |= {text, quote(text, safe=""), base64.b64encode(text.encode()).decode()}
         self._values = sorted(found, key=len, reverse=True)
+        self._longest = len(self._values[0]) if found else 0
 
     def __call__(self, text: str) -> str:
         """The text with every value masked."""
         for value in self._values:
             text = text.replace(value, "***")
         return text
+
+    def parted(self, text: str) -> tuple[str, str]:
+        """Of text that goes on: what can be shown, masked, and its end, in which a value may have begun."""
+        masked = self(text)
+        at = max(0, len(masked) - max(0, self._longest - 1))
+        return masked[:at], masked[at:]

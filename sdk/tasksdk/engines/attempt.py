@@ -11,6 +11,7 @@ from tasksdk.values.resources import Resources
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from imagebuilder.spec.redact import Redactor
     from tasksdk.values.pod import PodTemplate
     from tasksdk.values.reuse import ReusePolicy
 
@@ -169,6 +170,13 @@ class AttemptSpec(Value):
 
     def __hash__(self) -> int:
         return hash((self.name, self.argv, self.image))
+
+    @property
+    def mask(self) -> Redactor:
+        """Hides the values of its secrets."""
+        from imagebuilder.spec.redact import Redactor
+
+        return Redactor(secret.reveal() for secret in self.secrets)
 
 
 class AttemptEvent(Value):

@@ -10,7 +10,7 @@ from tasksdk.engines.docker_client import DockerClient, last_line
 from tasksdk.engines.docker_worker import DockerWorker
 from tasksdk.engines.local_engine import LocalEngine
 from tasksdk.engines.undertaker import Undertaker
-from tasksdk.errors import EngineError
+from tasksdk.errors import EngineError, UserInputError
 
 if TYPE_CHECKING:
     from tasksdk.engines.attempt import AttemptSpec
@@ -18,16 +18,28 @@ if TYPE_CHECKING:
     from tasksdk.engines.worker import Worker
 
 
+# The most processes and threads of a container, as podman has it: a task that forks without end must leave some.
+PROCESSES = 2048
+_CUT = b"... the docker command that read its output was ended; what it wrote until now may be missing ..."
+_AGAIN = 1.0
+
+
 class DockerEngine(LocalEngine):
-    """Runs each attempt in a container of its own, which is removed when it has ended or the client is gone."""
+    """Runs each attempt in a container of its own, which is removed when it has ended or the client is gone.
+
+    A container has at most `processes` processes and threads; 0 is no bound.
+    """
 
     name = "docker"
     runs_images = True
     helper_image = None
 
-    def __init__(self, *, command: str = "docker") -> None:
+    def __init__(self, *, command: str = "docker", processes: int = PROCESSES) -> None:
+        given: object = processes
+        if isinstance(given, bool) or not isinstance(given, int) or given < 0:
+            raise UserInputError(f"engine docker: processes: {processes!r} is no number of processes")
         super().__init__(Undertaker([command, "rm", "--force", "--volumes"]))
-        self._docker = DockerClient(command)
+        self._docker = DockerClient(command, processes)
 
     async def _check(self, spec: AttemptSpec) -> None:  # noqa: ARG002 - one Docker for all
         try:
@@ -75,24 +87,46 @@ class DockerEngine(LocalEngine):
         spec = attempt.spec
         process = await self._docker.start(spec.name)
         attempt.running()
-        assert process.stdout is not None
-        assert process.stderr is not None
-        copying = asyncio.gather(
-            attempt.lines.copy(process.stdout, "stdout"), attempt.lines.copy(process.stderr, "stderr")
-        )
-        ended, stopped = asyncio.ensure_future(process.wait()), asyncio.ensure_future(attempt.stop.wait())
+        ended = asyncio.ensure_future(self._until_it_ends(attempt, process))
+        stopped = asyncio.ensure_future(attempt.stop.wait())
         try:
             bound = spec.max_runtime
             await asyncio.wait({ended, stopped}, timeout=bound, return_when=asyncio.FIRST_COMPLETED)
-            if not ended.done():
-                if not stopped.done():
-                    attempt.end(Exit(ExitReason.TIMED_OUT, message=f"it ran longer than {bound:g} s"))
+            if not ended.done() and not stopped.done():
+                attempt.end(Exit(ExitReason.TIMED_OUT, message=f"it ran longer than {bound:g} s"))
+            while not ended.done():
+                # One that Docker was still about to start is there to be killed a moment later.
                 await self._docker.kill(spec.name)
-                await ended
-            how = await self._docker.end_of(spec.name)
+                await asyncio.wait({ended}, timeout=_AGAIN)
+            return attempt.why or ended.result()
         finally:
-            stopped.cancel()
-            if not ended.done():
-                process.kill()
-            await copying
-        return attempt.why or how
+            for task in (ended, stopped):
+                task.cancel()
+            await asyncio.wait({ended, stopped})
+
+    async def _until_it_ends(self, attempt: Followed, process: asyncio.subprocess.Process) -> Exit:
+        """Take its output until its state says that it has ended: the command that reads it may end before."""
+        name = attempt.spec.name
+        while True:
+            await _copy(attempt, process)
+            how = await self._docker.end_of(name)
+            if how is not None:
+                return how
+            attempt.lines.add(_CUT, "stderr")
+            await asyncio.sleep(_AGAIN)
+            process = await self._docker.attach(name)
+
+
+async def _copy(attempt: Followed, process: asyncio.subprocess.Process) -> None:
+    """Take all that a process writes."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    copying = asyncio.gather(
+        attempt.lines.copy(process.stdout, "stdout"), attempt.lines.copy(process.stderr, "stderr"), process.wait()
+    )
+    try:
+        await copying
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import tarfile
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +18,20 @@ from tasksdk.engines.docker_command import create_arguments, is_own, variables
 if TYPE_CHECKING:
     from tasksdk.engines.attempt import AttemptSpec
 
+# https://docs.docker.com/reference/api/engine/version/v1.47/#tag/Container/operation/ContainerInspect
+_ENDED = {"created", "exited", "dead", "removing"}
+# How long a Docker that is started anew may take, and how often it is asked; in seconds.
+_PATIENCE = 60.0
+_PAUSE = 0.5
 _UNAVAILABLE = ("manifest unknown", "not found", "pull access denied", "denied", "no such host", "invalid reference")
 
 
 class DockerClient:
     """Runs the command; images are pulled once, however many attempts wait for one."""
 
-    def __init__(self, command: str) -> None:
+    def __init__(self, command: str, processes: int) -> None:
         self._command = command
+        self._processes = processes
         self._pulls: dict[str, asyncio.Lock] = {}
 
     async def create(self, spec: AttemptSpec, *, interactive: bool = False) -> Exit | None:
@@ -40,7 +47,8 @@ class DockerClient:
         await self.remove(spec.name)
         listening = ("--interactive",) if interactive else ()
         user = f"{os.getuid()}:{os.getgid()}"
-        code, _, errors = await self.run("create", *listening, *create_arguments(spec, user), variables=variables(spec))
+        arguments = create_arguments(spec, user, self._processes)
+        code, _, errors = await self.run("create", *listening, *arguments, variables=variables(spec))
         if code != 0:
             return Exit(ExitReason.NOT_STARTED, message=last_line(errors))
         files = _secret_files(spec)
@@ -53,8 +61,16 @@ class DockerClient:
     async def start(self, name: str, *, interactive: bool = False) -> asyncio.subprocess.Process:
         """Start a container, with its input and output as those of the process."""
         listening = ("--interactive",) if interactive else ()
+        return await self._attached("start", "--attach", *listening, name, interactive=interactive)
+
+    async def attach(self, name: str) -> asyncio.subprocess.Process:
+        """The output of a container that runs, from now on."""
+        return await self._attached("attach", "--no-stdin", "--sig-proxy=false", name)
+
+    async def _attached(self, *arguments: str, interactive: bool = False) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            *(self._command, "start", "--attach", *listening, name),
+            self._command,
+            *arguments,
             stdin=asyncio.subprocess.PIPE if interactive else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -70,10 +86,18 @@ class DockerClient:
         with suppress(OSError):
             await self.run("rm", "--force", "--volumes", name)
 
-    async def end_of(self, name: str) -> Exit:
-        """How a container ended."""
-        code, output, _ = await self.run("container", "inspect", "--format", "{{json .State}}", name)
-        return _exit(json.loads(output) if code == 0 else {})
+    async def end_of(self, name: str) -> Exit | None:
+        """How a container ended; None while it runs. A Docker that does not answer is waited for a while."""
+        until = time.monotonic() + _PATIENCE
+        while True:
+            code, output, errors = await self.run("container", "inspect", "--format", "{{json .State}}", name)
+            if code == 0:
+                return exit_of_state(json.loads(output))
+            if "no such container" in errors.lower():
+                return Exit(ExitReason.LOST, message="its container is gone")
+            if time.monotonic() > until:
+                return Exit(ExitReason.LOST, message=f"Docker does not tell how it ended: {last_line(errors)}")
+            await asyncio.sleep(_PAUSE)
 
     async def run(
         self, *arguments: str, variables: dict[str, str] | None = None, given: bytes | None = None
@@ -126,17 +150,25 @@ def _not_pulled(image: str, errors: str) -> Exit:
     return Exit(ExitReason.IMAGE_UNAVAILABLE if final else ExitReason.LOST, message=message)
 
 
-def _exit(state: dict[str, Any]) -> Exit:
-    if not state:
-        return Exit(ExitReason.LOST, message="its container is gone")
+def exit_of_state(state: dict[str, Any]) -> Exit | None:
+    """How a container of this state ended; None while it runs."""
+    if state["Status"] not in _ENDED:
+        return None
     code = int(state["ExitCode"])
-    if state.get("OOMKilled"):
+    # Told also where a process that the task started was killed for its memory, and the task itself went on.
+    if state.get("OOMKilled") and code != 0:
         return Exit(ExitReason.OUT_OF_MEMORY, code, message="it needed more memory than it may have")
     if state.get("Error"):
         return Exit(ExitReason.NOT_STARTED, code, message=str(state["Error"]))
+    if state["Status"] == "created":
+        return Exit(ExitReason.LOST, message="Docker did not start it")
+    return _exit_of_code(code)
+
+
+def _exit_of_code(code: int) -> Exit:
+    number = code - 128
     if code == 0:
         return Exit(ExitReason.COMPLETED, 0)
-    number = code - 128
     if number in set(signal.Signals):
         return Exit(ExitReason.SIGNALED, code, number, f"ended by {signal.Signals(number).name}")
     return Exit(ExitReason.ERROR, code, message=f"exit code {code}")

@@ -10,13 +10,15 @@ if TYPE_CHECKING:
 LABEL = "tasksdk.attempt"
 
 
-def create_arguments(spec: AttemptSpec, user: str) -> list[str]:
-    """The arguments of `docker create`.
+def create_arguments(spec: AttemptSpec, user: str, processes: int) -> list[str]:
+    """The arguments of `docker create`; `processes` is the most processes and threads, 0 no bound.
 
     Values of variables stand in the environment of the command, not in its arguments: `--env NAME` takes them there.
     """
     assert spec.image is not None
     arguments = ["--name", spec.name, "--label", f"{LABEL}={spec.name}", "--init"]
+    # The output is read as it comes: a copy that Docker keeps would grow as long as the task writes.
+    arguments += ["--log-driver", "none", "--pids-limit", str(processes or -1)]
     for name, value in spec.labels.items():
         arguments += ["--label", f"tasksdk.{name}={value}"]
     for name, value in variables(spec).items():

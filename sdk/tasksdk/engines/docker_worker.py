@@ -59,7 +59,9 @@ class DockerWorker(Worker):
         """How the container ended."""
         await self._process.wait()
         how = await self._docker.end_of(self.name)
-        return Exit(ExitReason.LOST, message="its worker ended") if how.reason is ExitReason.COMPLETED else how
+        if how is None or how.reason is ExitReason.COMPLETED:
+            return Exit(ExitReason.LOST, message="its worker ended")
+        return how
 
 
 async def _forget(name: str, docker: DockerClient, undertaker: Undertaker) -> None:

@@ -18,7 +18,7 @@ class Followed:
 
     def __init__(self, spec: AttemptSpec) -> None:
         self.spec = spec
-        self.lines = Lines()
+        self.lines = Lines(spec.mask)
         self.why: Exit | None = None
         self.stop = asyncio.Event()
         self.begun = asyncio.Event()

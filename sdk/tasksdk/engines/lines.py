@@ -7,6 +7,7 @@ import tempfile
 from collections import deque
 from typing import TYPE_CHECKING
 
+from imagebuilder.spec.redact import Redactor
 from tasksdk.engines.attempt import LogLine
 
 if TYPE_CHECKING:
@@ -22,9 +23,13 @@ LAST_BYTES = 1 << 20
 
 
 class Lines:
-    """A spool that one writes and several read while it grows; a large one is a file without a name."""
+    """A spool that one writes and several read while it grows; a large one is a file without a name.
 
-    def __init__(self) -> None:
+    Where a line is cut, no value that `mask` knows is: each part can be masked for itself.
+    """
+
+    def __init__(self, mask: Redactor | None = None) -> None:
+        self._mask = mask or Redactor(())
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - it lives as long as this
         self._size = 0
         self._closed = False
@@ -44,8 +49,11 @@ class Lines:
             for line in lines:
                 self.add(line, name)
             if len(rest) >= _LONGEST:
-                self.add(rest, name)
-                rest = b""
+                # Escaped, because a cut may also go through a character.
+                shown, held = self._mask.parted(rest.decode(errors="surrogateescape"))
+                rest = held.encode(errors="surrogateescape")
+                if shown:
+                    self.add(shown.encode(errors="surrogateescape"), name)
         if rest:
             self.add(rest, name)
 

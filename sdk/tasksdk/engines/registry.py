@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from tasksdk.errors import EngineError
+from tasksdk.errors import EngineError, UserInputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +22,19 @@ _OWN = {
 
 
 def open_engine(name: str, settings: Mapping[str, Any]) -> Engine:
-    """The engine of that name, made from its own table of the configuration."""
-    engine: Engine = _factory(name)(**settings)
+    """The engine of that name, made from its own table of the configuration.
+
+    Raises:
+        EngineError: there is no such engine.
+        UserInputError: the table has what the engine does not know.
+    """
+    factory = _factory(name)
+    try:
+        signature(factory).bind(**settings)
+    except TypeError as error:
+        hint = f"[tool.tasksdk.engines.{name}] may have: {', '.join(signature(factory).parameters)}"
+        raise UserInputError(f"engine {name} cannot be opened with its settings: {error}", hint=hint) from None
+    engine: Engine = factory(**settings)
     return engine
 
 

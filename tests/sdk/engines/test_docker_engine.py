@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from tasksdk import Resources
 from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason, SecretValue
 from tasksdk.engines.docker import DockerEngine
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.e2e
 IMAGE = f"{os.environ.get('IMAGEBUILDER_TEST_REGISTRY', 'localhost:5000')}/library/python:3.11-slim-bookworm"
@@ -26,9 +24,10 @@ def _spec(script: str, **settings: object) -> AttemptSpec:
     return AttemptSpec(name, "r", "a", 1, "t", **given)
 
 
-def _run(spec: AttemptSpec) -> tuple[Exit, list[str]]:
+def _run(spec: AttemptSpec, engine: DockerEngine | None = None) -> tuple[Exit, list[str]]:
+    engine = engine or DockerEngine()
+
     async def story() -> tuple[Exit, list[str]]:
-        engine = DockerEngine()
         await engine.submit(spec)
         lines = [line.text async for line in engine.logs(spec.name)]
         ends = [event.exit async for event in engine.watch(spec.name)]
@@ -78,6 +77,74 @@ def test_an_image_that_is_not_there_is_told_at_once(image: str) -> None:
 def test_a_signal_is_told() -> None:
     end, _ = _run(_spec("kill -SEGV $$"))
     assert (end.reason, end.signal) == (ExitReason.SIGNALED, 11)
+
+
+def test_a_child_that_was_killed_for_its_memory_is_not_the_task() -> None:
+    script = 'python3 -c "x = bytearray(400 << 20)"; echo it ended by $?'
+    end, lines = _run(_spec(script, resources=Resources(memory="64Mi")))
+    assert "it ended by 137" in lines
+    assert (end.reason, end.code) == (ExitReason.COMPLETED, 0)
+
+
+def test_a_fork_bomb_is_a_failure_of_its_task() -> None:
+    bomb = "import os\nwhile True: os.fork()"
+    end, lines = _run(_spec("", argv=("python3", "-c", bomb)))
+    assert (end.reason, end.code) == (ExitReason.ERROR, 1)
+    assert any("BlockingIOError" in line for line in lines)
+
+
+def test_a_client_of_docker_that_is_killed_is_no_end(tmp_path: Path) -> None:
+    script = f"echo begun; until [ -e {tmp_path}/go ]; do sleep 0.1; done; echo more; exit 3"
+    spec = _spec(script, folders=(str(tmp_path),))
+
+    async def story() -> tuple[Exit | None, list[str]]:
+        engine = DockerEngine()
+        await engine.submit(spec)
+        lines = []
+        async for line in engine.logs(spec.name):
+            if line.text == "begun":
+                for pid in _commands("docker", "start", spec.name):
+                    os.kill(pid, 9)
+            elif "was ended" in line.text:
+                (tmp_path / "go").touch()
+            lines.append(line.text)
+        ends = [event.exit async for event in engine.watch(spec.name)]
+        await engine.close()
+        return ends[-1], lines
+
+    end, lines = asyncio.run(story())
+    assert end is not None
+    assert (end.reason, end.code) == (ExitReason.ERROR, 3)
+    assert lines[0] == "begun"
+    assert "was ended" in lines[1]
+    assert _containers(spec.name) == ""
+
+
+def test_a_docker_that_does_not_answer_for_a_while_is_asked_again(tmp_path: Path) -> None:
+    # The command as it is while its service is started anew, for the first questions about the container.
+    wrapper = tmp_path / "docker"
+    wrapper.write_text(
+        "#!/bin/sh\n"
+        f'if [ "$1" = container ] && [ ! -e {tmp_path}/asked ]; then touch {tmp_path}/asked; '
+        "echo 'Cannot connect to the Docker daemon' >&2; exit 1; fi\n"
+        f'exec {shutil.which("docker")} "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    end, _ = _run(_spec("exit 5"), DockerEngine(command=str(wrapper)))
+    assert (tmp_path / "asked").exists()
+    assert (end.reason, end.code) == (ExitReason.ERROR, 5)
+
+
+def _commands(*words: str) -> list[int]:
+    """The processes with these words in their command."""
+    found = []
+    for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if set(words) <= set(cmdline.read_text().split("\0")):
+                found.append(int(cmdline.parent.name))
+        except OSError:
+            continue
+    return found
 
 
 def test_no_such_program_is_told() -> None:

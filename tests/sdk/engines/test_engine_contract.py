@@ -12,7 +12,7 @@ from tasksdk.engines.fixed import FixedEngine, Outcome
 from tasksdk.engines.port import Engine
 from tasksdk.engines.process import ProcessEngine
 from tasksdk.engines.registry import open_engine
-from tasksdk.errors import EngineError
+from tasksdk.errors import EngineError, UserInputError
 
 IMAGE = f"{os.environ.get('IMAGEBUILDER_TEST_REGISTRY', 'localhost:5000')}/library/python:3.11-slim-bookworm"
 OUTCOMES = {
@@ -123,6 +123,12 @@ def test_an_unknown_attempt_is_an_error(engine: Engine) -> None:
 def test_an_unknown_engine_is_named() -> None:
     with pytest.raises(EngineError, match="nowhere"):
         open_engine("nowhere", {})
+
+
+@pytest.mark.parametrize("settings", [{"colour": "red"}, {"processes": -1}, {"processes": "many"}])
+def test_a_wrong_setting_is_named(settings: dict[str, object]) -> None:
+    with pytest.raises(UserInputError, match=f"engine docker.*{next(iter(settings))}"):
+        open_engine("docker", settings)
 
 
 def test_a_secret_value_shows_itself_nowhere() -> None:
