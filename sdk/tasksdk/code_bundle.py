@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from tasksdk.errors import UserInputError
 
 if TYPE_CHECKING:
-    import tarfile
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 SUFFIX = ".tar.gz"
 _SKIPPED = {"__pycache__", ".git", ".venv", "node_modules", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
-_MOST_BYTES = 1 << 30
+_DIGITS = 32
+_NAMES = 100
 # Below the folder for temporary files: what is unpacked there is named after its content and never changes.
 UNPACKED = "tasksdk-code-"
 
@@ -50,12 +50,10 @@ class CodeBundle:
         files = sorted(set(_all_files(top) if everything else _loaded_files(top)))
         if not files:
             raise UserInputError(f"no code below {top} is loaded", hint="bundle the folder that holds your modules")
-        from hashlib import sha256
-
         from tasksdk.types import storage
 
         data = _pack(top, files)
-        uri = storage.join(folder, sha256(data).hexdigest()[:32] + SUFFIX)
+        uri = storage.join(folder, _digest(data) + SUFFIX)
         if not storage.exists(uri):
             storage.write(uri, data)
         return cls(uri)
@@ -64,63 +62,42 @@ class CodeBundle:
         """Unpack into `destination`, which appears complete or not at all; one that is there is left as it is.
 
         Raises:
-            UserInputError: an archive that would write outside, or hold anything but files and folders.
+            UserInputError: there is no archive, it is damaged, or it is hostile.
         """
-        import fcntl
-        import shutil
         from pathlib import Path
 
         target = Path(os.path.abspath(destination))  # noqa: PTH100 - links in the path are the caller's
-        if target.is_dir():
-            return target
-        target.parent.mkdir(parents=True, exist_ok=True)
-        lock = target.with_name(f".{target.name}.lock")
-        with lock.open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            if target.is_dir():
-                return target
-            partial = target.with_name(f".{target.name}.partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            try:
-                self._unpack(partial)
-                partial.rename(target)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
-        return target
+        return target if target.is_dir() else _extracted(target, self._read, self.uri)
 
     def install(self, destination: str | None = None) -> Path:
         """Unpack, and let Python import from it first."""
-        import tempfile
-
-        folder = destination or os.path.join(tempfile.gettempdir(), f"{UNPACKED}{os.getuid()}", self.digest)  # noqa: PTH118
-        found = self.extract(folder)
+        if destination is not None:
+            found = self.extract(destination)
+        elif self._is_named_after_its_content:
+            found = self.extract(_own_folder() / self.digest)
+        else:
+            # Two bundles of one name, or one that was written anew, are not each other's.
+            data = self._read()
+            target = _own_folder() / _digest(data)
+            found = target if target.is_dir() else _extracted(target, lambda: data, self.uri)
         if str(found) not in sys.path:
             sys.path.insert(0, str(found))
         return found
 
-    def _unpack(self, folder: Path) -> None:
-        import io
-        import tarfile
-
+    def _read(self) -> bytes:
         from tasksdk.types import storage
 
-        folder.mkdir(mode=0o700)
-        left = _MOST_BYTES
         try:
-            with tarfile.open(fileobj=io.BytesIO(storage.read(self.uri)), mode="r:gz") as archive:
-                for member in archive:
-                    left -= member.size
-                    path = _checked(folder, member, left, self.uri)
-                    if member.isdir():
-                        path.mkdir(parents=True, exist_ok=True)
-                        continue
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    content = archive.extractfile(member)
-                    assert content is not None
-                    path.write_bytes(content.read())
-                    path.chmod(0o755 if member.mode & 0o100 else 0o644)
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise UserInputError(f"the code bundle {self.uri} cannot be unpacked: {error}") from None
+            data = storage.read(self.uri)
+        except OSError as error:
+            raise UserInputError(f"the code bundle {self.uri} cannot be read: {error}") from None
+        if self._is_named_after_its_content and _digest(data) != self.digest:
+            raise UserInputError(f"the code bundle {self.uri} is damaged: it is not what it is named after")
+        return data
+
+    @property
+    def _is_named_after_its_content(self) -> bool:
+        return len(self.digest) == _DIGITS and not self.digest.strip("0123456789abcdef")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CodeBundle) and self.uri == other.uri
@@ -132,15 +109,55 @@ class CodeBundle:
         return f"CodeBundle({self.uri!r})"
 
 
-def _checked(folder: Path, member: tarfile.TarInfo, left: int, uri: str) -> Path:
-    parts = member.name.split("/")
-    if member.name.startswith("/") or "\\" in member.name or not {"", ".", ".."}.isdisjoint(parts):
-        raise UserInputError(f"the code bundle {uri} holds {member.name!r}, which leads outside of it")
-    if not (member.isreg() or member.isdir()):
-        raise UserInputError(f"the code bundle {uri} holds {member.name!r}, which is neither a file nor a folder")
-    if left < 0:
-        raise UserInputError(f"the code bundle {uri} unpacks to more than {_MOST_BYTES >> 20} MiB")
-    return folder.joinpath(*parts)
+def _digest(data: bytes) -> str:
+    from hashlib import sha256
+
+    return sha256(data).hexdigest()[:_DIGITS]
+
+
+def _extracted(target: Path, content: Callable[[], bytes], uri: str) -> Path:
+    """The folder with the content of an archive, which appears complete or not at all."""
+    import fcntl
+    import shutil
+
+    from tasksdk.code_archive import unpack
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_name(f".{target.name}.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if target.is_dir():
+            return target
+        partial = target.with_name(f".{target.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            unpack(content(), partial, uri)
+            partial.rename(target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def _own_folder() -> Path:
+    """A folder for temporary files that this user alone can write into: code is imported from it.
+
+    Raises:
+        UserInputError: other users have taken all of its names.
+    """
+    import stat
+    import tempfile
+    from contextlib import suppress
+    from pathlib import Path
+
+    for number in range(_NAMES):
+        path = Path(tempfile.gettempdir(), f"{UNPACKED}{os.getuid()}" + (f"-{number}" if number else ""))
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        found = path.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
+            return path
+    raise UserInputError(
+        f"{path} and all folders before it are not this user's alone", hint="set TMPDIR to a folder of your own"
+    )
 
 
 def _loaded_files(top: Path) -> Iterator[Path]:
