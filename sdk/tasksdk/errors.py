@@ -13,6 +13,7 @@
     ├── TaskOutputError                  a task returned what its interface does not say
     ├── NonRecoverableError              raised by users: do not retry this
     ├── EngineError                      an engine could not run, or could not be asked
+    ├── StoreError                       the record of runs and kept results could not be read or written
     └── MissingDependencyError (ImportError) an extra is not installed
 
     IgnoreOutputs (Exception)            raised by users: this replica's outputs are not the task's
@@ -114,6 +115,10 @@ class NonRecoverableError(TaskSdkError):
 
 class EngineError(TaskSdkError):
     """An engine could not run an attempt, or could not be asked about one."""
+
+
+class StoreError(TaskSdkError):
+    """The record of runs and kept results could not be read or written."""
 
 
 class MissingDependencyError(TaskSdkError, ImportError):

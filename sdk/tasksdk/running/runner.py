@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasksdk.context.current import Context, ContextData
-from tasksdk.errors import TaskAbortedError, UserInputError
+from tasksdk.errors import StoreError, TaskAbortedError, UserInputError
 from tasksdk.running.calls import RunState
 from tasksdk.running.local_controller import LocalController
 from tasksdk.running.names import check_run_name, new_run_name
@@ -162,7 +162,10 @@ def _task_of(given: object) -> Task:
 def _settle(done: Future[Any], ended: Future[Any], state: RunState, task: Task) -> None:
     """Record the end of a remote run, then let whoever waits go on."""
     error = done.exception()
-    _end(state, task, error)
+    try:
+        _end(state, task, error)
+    except StoreError as unrecorded:
+        error = error or unrecorded
     if error is not None:
         ended.set_exception(error)
     else:

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import os
 
+from tasksdk.store.trouble import trouble
+
 
 class Turn:
     """A key's turn among the threads and the processes of this machine; the kernel takes it from a killed process."""
 
     def __init__(self, folder: str, key: bytes) -> None:
         turns = os.path.join(folder, "turns")  # noqa: PTH118 - pathlib takes longer to import
-        os.makedirs(turns, mode=0o700, exist_ok=True)  # noqa: PTH103 - as above
         self._path = os.path.join(turns, key.hex())  # noqa: PTH118 - as above
+        try:
+            os.makedirs(turns, mode=0o700, exist_ok=True)  # noqa: PTH103 - as above
+        except OSError as error:
+            raise trouble(turns, error) from None
         self._handle: int | None = None
 
     def try_enter(self) -> bool:
-        """Take the turn, if nobody has it."""
+        """Take the turn, if nobody has it.
+
+        Raises:
+            StoreError: its file cannot be made.
+        """
         import fcntl
 
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise trouble(self._path, error) from None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Whoever had it removed the file on leaving: a lock on a removed file is nobody's turn.
