@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from tasksdk.store.trouble import trouble
+
+_held: set[int] = set()
+
+
+def _let_go() -> None:
+    """In a fork of this process, which would keep the turns of a killed one for as long as it lives."""
+    for handle in _held:
+        os.close(handle)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 class Turn:
@@ -39,13 +52,16 @@ class Turn:
             mine = False
         if mine:
             self._handle = handle
+            _held.add(handle)
         else:
             os.close(handle)
         return mine
 
     def leave(self) -> None:
         """Give the turn to the next."""
-        if self._handle is not None:
-            os.unlink(self._path)  # noqa: PTH108 - as above
+        if self._handle in _held:
+            _held.remove(self._handle)
+            with suppress(FileNotFoundError):  # somebody may have cleared the folder
+                os.unlink(self._path)  # noqa: PTH108 - as above
             os.close(self._handle)
             self._handle = None

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +16,7 @@ from tasksdk import Cache, FunctionBodyPolicy, TaskEnvironment, run, with_runcon
 from tasksdk.errors import TaskDefinitionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from types import ModuleType
 
@@ -103,6 +109,83 @@ def test_identical_calls_at_the_same_time_run_once() -> None:
     CALLS.clear()
     assert run(many_here).outputs()[0] == 56
     assert CALLS == [7]
+
+
+# The task says who computes, leaves a child that never ends if asked to, and waits for leave to give its result.
+_PROCESS = """
+import os, sys, time
+from pathlib import Path
+from tasksdk import Cache, TaskEnvironment, run
+from tasksdk.store.turns import Turn
+
+env, folder, name = TaskEnvironment("serial"), Path(sys.argv[1]), sys.argv[2]
+forks, bound = "forks" in sys.argv, 1000 if "bounded" in sys.argv else 0
+
+@env.task(cache=Cache("override", version_override="1", serialize=True), timeout=bound)
+def compute(x: int) -> str:
+    if forks and name == "first":
+        child = os.fork()
+        while child == 0:
+            time.sleep(1000)
+        Path(folder, "child").write_text(str(child))
+    Path(folder, name + " computes").touch()
+    while not Path(folder, "go").exists():
+        time.sleep(0.01)
+    return name
+
+class Noted(Turn):
+    def try_enter(self):
+        entered = super().try_enter()
+        if not entered:
+            Path(folder, name + " waits").touch()
+        return entered
+
+import tasksdk.store.turns
+tasksdk.store.turns.Turn = Noted
+print(run(compute, x=1).outputs()[0])
+"""
+
+
+@contextmanager
+def _process(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", _PROCESS, str(folder), *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _appears(path: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert time.monotonic() < deadline, path
+        time.sleep(0.01)
+
+
+def test_of_two_processes_the_second_takes_the_result_of_the_first(tmp_path: Path) -> None:
+    with _process(tmp_path, "first") as first:
+        _appears(tmp_path / "first computes")
+        with _process(tmp_path, "second") as second:
+            _appears(tmp_path / "second waits")
+            (tmp_path / "go").touch()
+            assert first.communicate()[0] == second.communicate()[0] == "first\n"
+    assert not (tmp_path / "second computes").exists()
+
+
+@pytest.mark.parametrize("how", ["plain", "bounded", "forks"])
+def test_a_killed_process_gives_its_turn_to_the_next(tmp_path: Path, how: str) -> None:
+    with _process(tmp_path, "first", how) as first:
+        _appears(tmp_path / "first computes")
+        with _process(tmp_path, "second", how) as second:
+            _appears(tmp_path / "second waits")
+            assert not (tmp_path / "second computes").exists()
+            first.kill()
+            _appears(tmp_path / "second computes")
+            (tmp_path / "go").touch()
+            assert second.communicate()[0] == "second\n"
+    if how == "forks":
+        os.kill(int((tmp_path / "child").read_text()), 9)
 
 
 def _module(tmp_path: Path, name: str, body: str, helper: str = "return x", cache: str = '"auto"') -> ModuleType:
