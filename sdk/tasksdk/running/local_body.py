@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tasksdk.context.current import Context, ContextData
-from tasksdk.errors import IgnoreOutputs, TaskError, TaskTimeoutError
+from tasksdk.errors import IgnoreOutputs, TaskError
 from tasksdk.task.dispatch import dispatch
 
 if TYPE_CHECKING:
@@ -36,20 +37,19 @@ class LocalBody:
             stack.enter_context(inner)
             try:
                 if bound is None or task.runs_elsewhere:
-                    return await dispatch(task, inner, literals)
-                if task.is_async:
-                    return await _cancelled_after(bound, task, inner, literals)
-                from tasksdk.running.killable import run_killable
+                    return await _performed(task, context, inner, literals)
+                from tasksdk.running.killable import run_killable, run_killable_aio
 
-                return run_killable(bound, task, inner, literals)
+                work = partial(_performed, task, context, inner, literals)
+                if task.is_async:
+                    return await run_killable_aio(bound, task.name, inner, work)
+                return run_killable(bound, task.name, inner, work)
             except IgnoreOutputs:
                 return None
             except SystemExit as left:
                 # Raised further, it would end the client as well, and silently.
                 text = f"task {task.name} called sys.exit({left.code!r}): a task ends by returning or by raising"
                 raise TaskError(text, code="SystemExit") from left
-            finally:
-                _keep_report(task, context)
 
     async def wait(self, seconds: float) -> None:
         """Sleep; a synchronous task holds its thread while it runs, and so while it waits."""
@@ -68,20 +68,11 @@ class AsyncLocalBody(LocalBody):
         await sleep(seconds)
 
 
-async def _cancelled_after(bound: float, task: Task, inner: Context, literals: Literals) -> Literals:
-    import asyncio
-
-    running = asyncio.ensure_future(dispatch(task, inner, literals))
+async def _performed(task: Task, context: TaskContext, inner: Context, literals: Literals) -> Literals:
     try:
-        done, _ = await asyncio.wait({running}, timeout=bound)
-    except asyncio.CancelledError:
-        running.cancel()
-        raise
-    if not done:
-        running.cancel()
-        await asyncio.wait({running})
-        raise TaskTimeoutError(f"task {task.name} ran longer than {bound:g} s", code="Timeout")
-    return running.result()
+        return await dispatch(task, inner, literals)
+    finally:
+        _keep_report(task, context)
 
 
 def _keep_report(task: Task, context: TaskContext) -> None:

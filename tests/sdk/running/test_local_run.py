@@ -7,6 +7,7 @@ import os
 import subprocess
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,11 +22,10 @@ from tasksdk import (
     run,
     with_runcontext,
 )
-from tasksdk.errors import ConversionError, TaskTimeoutError, UserInputError
+from tasksdk.errors import ConversionError, TaskError, TaskTimeoutError, UserInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 env = TaskEnvironment("local")
 CALLS: list[object] = []
@@ -239,6 +239,114 @@ def test_an_asynchronous_body_is_cancelled_in_time() -> None:
 
     with pytest.raises(TaskTimeoutError):
         run(stuck)
+
+
+@pytest.mark.parametrize("blocks", ["while True: pass", "time.sleep(1000)"])
+def test_an_asynchronous_body_that_never_waits_is_killed_in_time(blocks: str, tmp_path: Path) -> None:
+    @env.task(timeout=0.4)
+    async def stuck() -> None:
+        (tmp_path / "pid").write_text(str(os.getpid()))
+        exec(blocks)
+
+    @env.task
+    async def parent() -> int:
+        ticks = 0
+        waiting = asyncio.ensure_future(stuck())
+        while not waiting.done():
+            await asyncio.sleep(0.01)
+            ticks += 1
+        with pytest.raises(TaskTimeoutError, match=r"longer than 0\.4 s"):
+            await waiting
+        return ticks
+
+    with pytest.raises(TaskTimeoutError, match=r"longer than 0\.4 s"):
+        run(stuck)
+    assert not Path("/proc", (tmp_path / "pid").read_text()).exists()
+    assert run(parent).outputs()[0] > 1
+
+
+def test_a_late_asynchronous_body_may_clear_up(tmp_path: Path) -> None:
+    @env.task(timeout=0.2)
+    async def clears_up() -> None:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            await asyncio.sleep(1.5)
+            (tmp_path / "cleared").touch()
+
+    with pytest.raises(TaskTimeoutError):
+        run(clears_up)
+    assert (tmp_path / "cleared").exists()
+
+
+def test_a_bounded_asynchronous_body_is_cancelled_with_its_caller(tmp_path: Path) -> None:
+    @env.task(timeout=1000)
+    async def waits() -> None:
+        (tmp_path / "pid.new").write_text(str(os.getpid()))
+        (tmp_path / "pid.new").rename(tmp_path / "pid")
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            (tmp_path / "cleared").touch()
+
+    @env.task
+    async def parent() -> str:
+        waiting = asyncio.ensure_future(waits())
+        while not (tmp_path / "pid").exists():  # noqa: ASYNC110 - another process makes it
+            await asyncio.sleep(0.01)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        return (tmp_path / "pid").read_text()
+
+    pid = run(parent).outputs()[0]
+    assert (tmp_path / "cleared").exists()
+    assert not Path("/proc", pid).exists()
+
+
+def test_bounded_asynchronous_bodies_run_at_once_and_leave_threads_alone(tmp_path: Path) -> None:
+    @env.task(timeout=300)
+    async def meets(me: str, whom: str) -> int:
+        (tmp_path / me).touch()
+        while not (tmp_path / whom).exists():  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+        # Ends long after its task, whose result does not wait for it.
+        asyncio.get_running_loop().run_in_executor(None, time.sleep, 1000)
+        return await quadruple(2)
+
+    @env.task
+    async def both() -> list[int]:
+        return list(await asyncio.gather(meets("a", "b"), meets("b", "a")))
+
+    finished = run(both)
+    assert finished.outputs()[0] == [8, 8]
+    names = [action.task_name for action in finished.actions]
+    assert names.count("local.meets") == names.count("local.quadruple") == 2
+
+
+def test_a_bounded_asynchronous_body_gives_its_errors() -> None:
+    @env.task(timeout=60)
+    async def fails(how: str) -> None:
+        if how == "dies":
+            os._exit(4)
+        raise KeyError(how)
+
+    with pytest.raises(KeyError, match="negative"):
+        run(fails, "negative")
+    with pytest.raises(TaskError, match="exit code 4"):
+        run(fails, "dies")
+
+
+def test_a_bounded_body_has_its_page() -> None:
+    @env.task(report=True, timeout=60)
+    def reports() -> None:
+        context = ctx()
+        assert context is not None
+        context.report.log("<p>hello</p>")
+
+    page = run(reports).action.report
+    assert page is not None
+    assert "<p>hello</p>" in page.read_text()
 
 
 def test_a_bounded_body_gives_its_value_and_its_errors() -> None:
