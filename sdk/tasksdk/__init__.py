@@ -15,11 +15,9 @@ if TYPE_CHECKING:
     from tasksdk.context.current import ActionID, Context, ContextData, GroupData, TaskContext, ctx
     from tasksdk.context.group import group
     from tasksdk.context.report import Deck, Report
-    from tasksdk.environment import Environment, TaskEnvironment
     from tasksdk.errors import IgnoreOutputs, NonRecoverableError, TaskError, TaskSdkError
     from tasksdk.interface import NativeInterface, kwtypes
     from tasksdk.running.action import Action
-    from tasksdk.running.deployment import deploy
     from tasksdk.running.plugins import TaskPlugin, register_plugin
     from tasksdk.running.run import Run
     from tasksdk.running.runner import run, with_runcontext
@@ -29,7 +27,10 @@ if TYPE_CHECKING:
     from tasksdk.task.container import ContainerTask
     from tasksdk.task.customized_container import PythonCustomizedContainerTask, ShimTaskExecutor
     from tasksdk.task.deployed import LazyEntity
+    from tasksdk.task.deployment import deploy
+    from tasksdk.task.environment import Environment, TaskEnvironment
     from tasksdk.task.function import AsyncFunctionTaskTemplate, FunctionTask
+    from tasksdk.task.metadata import TaskMetadata
     from tasksdk.task.node import Graph, Node, Promise, VoidPromise
     from tasksdk.task.python_task import DeckField, PythonTask
     from tasksdk.task.resolver import TaskResolverMixin, default_task_resolver
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from tasksdk.types.transformer import TypeTransformer
     from tasksdk.values.cache import Cache, CachePolicy
     from tasksdk.values.documentation import Documentation
-    from tasksdk.values.metadata import TaskMetadata
     from tasksdk.values.pod import PodTemplate
     from tasksdk.values.resources import Device, Resources
     from tasksdk.values.retry import RetryStrategy
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 # Importing the SDK loads nothing; each name is loaded from its module when it is first used.
 _HOMES = {
     "tasksdk.task.cards": ("DATA_CARD", "DYNAMIC_PARTITIONS", "MODEL_CARD", "UNSET_CARD", "T"),
-    "tasksdk.running.deployment": ("deploy",),
+    "tasksdk.task.deployment": ("deploy",),
     "tasksdk.task.deployed": ("LazyEntity",),
     "tasksdk.task.trace": ("trace",),
     "tasksdk.task.template_resolver": ("default_task_template_resolver",),
@@ -68,7 +68,7 @@ _HOMES = {
     "tasksdk.context.current": ("ActionID", "Context", "ContextData", "GroupData", "TaskContext", "ctx"),
     "tasksdk.context.group": ("group",),
     "tasksdk.context.report": ("Deck", "Report"),
-    "tasksdk.environment": ("Environment", "TaskEnvironment"),
+    "tasksdk.task.environment": ("Environment", "TaskEnvironment"),
     "tasksdk.errors": ("IgnoreOutputs", "NonRecoverableError", "TaskError", "TaskSdkError"),
     "tasksdk.interface": ("NativeInterface", "kwtypes"),
     "tasksdk.running.action": ("Action",),
@@ -89,7 +89,7 @@ _HOMES = {
     "tasksdk.types.transformer": ("TypeTransformer",),
     "tasksdk.values.cache": ("Cache", "CachePolicy"),
     "tasksdk.values.documentation": ("Documentation",),
-    "tasksdk.values.metadata": ("TaskMetadata",),
+    "tasksdk.task.metadata": ("TaskMetadata",),
     "tasksdk.values.pod": ("PodTemplate",),
     "tasksdk.values.resources": ("Device", "Resources"),
     "tasksdk.values.retry": ("RetryStrategy",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tasksdk import wire
 from tasksdk.errors import ConversionError
@@ -12,10 +12,18 @@ if TYPE_CHECKING:
 
     from flyteidl2.core.literals_pb2 import Literal, LiteralMap
 
-    from tasksdk.task.configured import Configured
-
 Literals = dict[str, bytes]
 PLAIN_TYPES = frozenset({int, float, str, bool, type(None)})
+
+
+class Bounded(Protocol):
+    """Something with a name whose inputs and outputs have at most so many bytes."""
+
+    name: str
+
+    @property
+    def max_inline_io_bytes(self) -> int:
+        """The most bytes of each."""
 
 
 def to_literals(values: Mapping[str, Any], kinds: Mapping[str, Any], where: str, carrier: Any = None) -> Literals:
@@ -77,7 +85,7 @@ async def to_value_aio(literal: bytes, kind: Any, where: str, carrier: Any = Non
     return await TypeEngine.to_python_value.aio(*context, message(literal), kind, subject=where)
 
 
-def check_size(task: Configured, written: bytes, what: str) -> None:
+def check_size(task: Bounded, written: bytes, what: str) -> None:
     """Refuse inputs or outputs beyond the task's `max_inline_io_bytes`; files count by their URI alone.
 
     Raises:

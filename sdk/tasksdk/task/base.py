@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from tasksdk.context.current import TaskContext
     from tasksdk.task.deployed import LazyEntity
+    from tasksdk.task.metadata import TaskMetadata
     from tasksdk.task.node import NodeMetadata
     from tasksdk.task.resolver import TaskResolverMixin
     from tasksdk.values.documentation import Documentation
-    from tasksdk.values.metadata import TaskMetadata
     from tasksdk.values.settings import TaskSettings
 
 
@@ -207,8 +207,8 @@ class Task(Templated, Configured, Tracked):
     @staticmethod
     def get(name: str, version: str | None = None) -> LazyEntity:
         """A task that was deployed, of that version or of the one deployed last; nothing is read until it is used."""
-        from tasksdk.running.deployment import fetch_deployed
         from tasksdk.task.deployed import LazyEntity
+        from tasksdk.task.deployment import fetch_deployed
 
         return LazyEntity(name, lambda: fetch_deployed(name, version))
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from tasksdk.errors import TaskDefinitionError
+from tasksdk.task.metadata import TaskMetadata
 from tasksdk.values.cache import Cache, cache_from
-from tasksdk.values.metadata import TaskMetadata
 from tasksdk.values.resources import Resources
 from tasksdk.values.retry import RetryStrategy, retry_strategy
 from tasksdk.values.settings import DEFAULT_MAX_INLINE_IO_BYTES, TaskSettings

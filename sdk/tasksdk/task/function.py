@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from flyteidl2.core.tasks_pb2 import Container
 
-    from tasksdk.environment import TaskEnvironment
+    from tasksdk.task.environment import TaskEnvironment
     from tasksdk.task.serialization import SerializationContext
 
 

@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from tasksdk.types.converter import Converter, Plain, is_packed
 from tasksdk.types.mismatch import mismatch
 from tasksdk.types.once import once
+from tasksdk.types.texts import TextConverter
 
 if TYPE_CHECKING:
     from tasksdk.types.raw_data import RawData
@@ -111,25 +112,10 @@ class DateConverter(_IsoConverter):
         return _moment(self, literal).date()
 
 
-class TimeConverter(_IsoConverter):
-    """A time of day, as text."""
+class TimeConverter(_IsoConverter, TextConverter):
+    """A time of day: its ISO form is its text."""
 
     name, format = "time", "time"
-
-    @once
-    def literal_type(self) -> LiteralType:
-        """A string."""
-        return LiteralType(simple=SimpleType.STRING)
-
-    def to_literal(self, value: Any, raw: RawData) -> Literal:
-        """Its ISO form."""
-        return Literal(scalar=Scalar(primitive=Primitive(string_value=self.pack(value, raw))))
-
-    def from_literal(self, literal: Literal, raw: RawData) -> Any:
-        """Reads the ISO form."""
-        if literal.scalar.primitive.HasField("string_value"):
-            return self.unpack(literal.scalar.primitive.string_value, raw)
-        return self.unpack(self.plain_of(literal), raw)
 
 
 class TimedeltaConverter(Converter):

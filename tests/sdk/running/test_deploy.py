@@ -91,7 +91,7 @@ def test_a_deployed_task_is_fetched_when_it_is_used(module: ModuleType, monkeypa
     assert "not fetched" in repr(lazy)
     assert lazy(x=4) == 8
     assert (lazy.retries.count, lazy.env_vars, lazy.version) == (2, {"A": "1"}, "v1")
-    import tasksdk.running.deployment as deployment
+    import tasksdk.task.deployment as deployment
 
     monkeypatch.setattr(deployment, "database", None)
     assert lazy.native_interface.inputs == {"x": int}

@@ -11,7 +11,7 @@ from tasksdk.task.deployed import DeployedContainer, DeployedTask, deployed, spe
 from tasksdk.task.serialization import SerializationContext
 
 if TYPE_CHECKING:
-    from tasksdk.environment import Environment
+    from tasksdk.task.environment import Environment
 
 
 class Deployment:
