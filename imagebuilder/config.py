@@ -27,6 +27,8 @@ from imagebuilder.spec.credential import Index
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from imagebuilder.builders.auto import AutoBuilder
+    from imagebuilder.builders.buildkit import BuildKitBuilder
     from imagebuilder.builders.direct.builder import DirectBuilder
     from imagebuilder.builders.direct.pinning import Pinner
     from imagebuilder.builders.direct.registry_map import RegistryMap
@@ -110,16 +112,21 @@ class Config:
 
     def make_builder(self, client: Client) -> Builder:
         """The builder that `builder` names: auto, direct, buildkit, or a buildx builder for what must run."""
-        from imagebuilder.builders.auto import AutoBuilder
-        from imagebuilder.builders.buildkit import BuildKitBuilder
-
-        named = None if self.builder in KINDS else self.builder
-        buildkit = BuildKitBuilder(self.cache_dir, self.environ, named)
         if self.builder == "buildkit":
-            return buildkit
+            return self._buildkit()
         if self.builder == "direct":
             return self.make_direct(client)
-        return AutoBuilder(self.make_direct(client, self._stage()), buildkit, client, self.cache_dir)
+        return self._auto(client, self._stage())
+
+    def _buildkit(self) -> BuildKitBuilder:
+        from imagebuilder.builders.buildkit import BuildKitBuilder
+
+        return BuildKitBuilder(self.cache_dir, self.environ, None if self.builder in KINDS else self.builder)
+
+    def _auto(self, client: Client, stage: WheelStage) -> AutoBuilder:
+        from imagebuilder.builders.auto import AutoBuilder
+
+        return AutoBuilder(self.make_direct(client, stage), self._buildkit(), client, self.cache_dir)
 
     def _stage(self) -> WheelStage:
         from imagebuilder.builders.wheels import WheelStage
@@ -141,7 +148,10 @@ class Config:
         """What finds out what a lock pins."""
         from imagebuilder.builders.direct.pinning import Pinner
 
-        return Pinner(self.cache_dir, client, self.environ, None if self.builder == "direct" else self._stage())
+        if self.builder == "direct":
+            return Pinner(self.cache_dir, client, self.environ)
+        stage = self._stage()
+        return Pinner(self.cache_dir, client, self.environ, stage, self._auto(client, stage).prefix_bases)
 
     def _registry_map(self, client: Client) -> RegistryMap | None:
         if self.cache is None:

@@ -91,7 +91,7 @@ class Engine:
             user = self.bases.user(reference, item.image.platforms[0])
         wanted = sdk_of(item.image, item.materials)
         if wanted is not None and item.pins is not None:
-            wanted = wanted._replace(bytecode=item.pins.bytecode)
+            wanted = wanted._replace(bytecode=item.pins.bytecode, digest=item.pins.sdk)
         sdk = self.sdks(wanted) if wanted is not None else None
         plan = lower(item.image, item.identity, item.materials, self.resolver.recipe, user, sdk)
         return plan if item.pins is None or isinstance(plan, DockerfilePlan) else pinned(plan, item.pins)
@@ -110,20 +110,45 @@ class Engine:
         found = segments(plan, refused)
         if found is None or isinstance(plan, DockerfilePlan) or not 0 < found.prefix < len(item.image.layers):
             return None
-        last = max(number for number, step in enumerate(plan.steps) if 0 < step.layer <= found.prefix)
+        first, rest = self._divided(item, plan, found.prefix)
+        below = self.plan(first)
+        assert isinstance(below, Plan)
+        identifier = first.identity.identifier
+        kept = item.reference.with_tag(identifier) if isinstance(output, Push) else None
+        return Prefix(identifier, below, rest, kept, push=isinstance(output, Push) and output.fills)
+
+    def below(self, item: Identified, layer: int) -> Prefix | None:
+        """The layers before one, as an image of its own; None where nothing of them runs.
+
+        It is what a build makes first, where that build assembles the layer.
+        """
+        plan = self.plan(item)
+        found = segments(plan)
+        layers = min(found.prefix, layer - 1) if found else 0
+        if layers < 1 or isinstance(plan, DockerfilePlan):
+            return None
+        first, rest = self._divided(item, plan, layers)
+        below = self.plan(first)
+        runs = segments(below)
+        if runs is None or not runs.prefix or isinstance(below, DockerfilePlan):
+            return None
+        identifier = first.identity.identifier
+        kept = item.reference.with_tag(identifier) if item.image.registry else None
+        return Prefix(identifier, below, rest, kept, push=False)
+
+    def _divided(self, item: Identified, plan: Plan, layers: int) -> tuple[Identified, Plan]:
+        """An image of the first layers alone, and the steps of a plan that come after them."""
+        last = max(number for number, step in enumerate(plan.steps) if 0 < step.layer <= layers)
         first, rest = plan.steps[: last + 1], plan.steps[last + 1 :]
-        image = item.image.replace(layers=item.image.layers[: found.prefix])
+        image = item.image.replace(layers=item.image.layers[:layers])
         if isinstance(image.base, DebianBase) and not any(is_sdk(step) for step in first):
             image = image.replace(base=image.base.replace(sdk=None))  # it goes on top, the same layer as elsewhere
-        materials = replace(item.materials, layers=item.materials.layers[: found.prefix])
-        pins = item.pins.first(steps_of(image)) if item.pins else None
+        materials = replace(item.materials, layers=item.materials.layers[:layers])
+        pins = None
+        if item.pins:
+            pins = item.pins.first(steps_of(image), sdk=sdk_of(image, materials) is not None)
         identity = identify(image, materials, self.resolver.recipe, pins.digest if pins else None)
-        below = self.plan(Identified(item.title, image, identity, materials, pins))
-        assert isinstance(below, Plan)
-        kept = item.reference.with_tag(identity.identifier) if isinstance(output, Push) else None
-        return Prefix(
-            identity.identifier, below, replace(plan, steps=rest), kept, push=isinstance(output, Push) and output.fills
-        )
+        return Identified(item.title, image, identity, materials, pins), replace(plan, steps=rest)
 
     def ensure(
         self,

@@ -10,6 +10,7 @@ from imagebuilder.identity.inputs import base_of, inputs, moved
 from imagebuilder.lock.pins import ImageLock
 from imagebuilder.plan.ops import Plan
 from imagebuilder.plan.pinned import pinned_base
+from imagebuilder.plan.sdk import pinned_digest, sdk_of
 from imagebuilder.plan.secrets import needs
 from imagebuilder.spec.layers import PythonLayer
 from imagebuilder.vault import site_is_usable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from imagebuilder.builders.events import Emit
     from imagebuilder.engine import Engine
     from imagebuilder.identity.identified import Identified
+    from imagebuilder.lock.pins import Pins
     from imagebuilder.spec.platform import Platform
 
 
@@ -87,7 +89,14 @@ def _lock(engine: Engine, pinner: Pinner, wanted: Wanted, upgrade: Upgrade, emit
         secrets=engine.vault.values(needs(image.replace(layers=python))),
         site=engine.site,
     )
-    pins = pinner.pin(request, entry if keeps_base else None, _preferences(entry, image.platforms, upgrade), emit)
+
+    def below(layer: int, bases: Pins) -> BuildRequest | None:
+        prefix = engine.below(replace(item, pins=bases), layer)
+        secrets = engine.vault.values(needs(image.replace(layers=image.layers[: layer - 1]))) if prefix else {}
+        return replace(request, prefix=prefix, secrets=secrets) if prefix else None
+
+    preferences = _preferences(entry, image.platforms, upgrade)
+    pins = pinner.pin(request, entry if keeps_base else None, preferences, emit, below)
     return ImageLock(
         spec=wanted.spec,
         name=wanted.name,
@@ -96,7 +105,16 @@ def _lock(engine: Engine, pinner: Pinner, wanted: Wanted, upgrade: Upgrade, emit
         inputs=inputs(image, item.materials, recipe),
         platforms=pins.platforms,
         image=image.name or "",
+        sdk=_sdk(engine, item, pins),
     )
+
+
+def _sdk(engine: Engine, item: Identified, pins: Pins) -> str:
+    """The digest of the task SDK's files, put together as the build will have them."""
+    wanted = sdk_of(item.image, item.materials)
+    if wanted is None:
+        return ""
+    return pinned_digest(engine.sdks(wanted._replace(bytecode=pins.bytecode)).pieces)
 
 
 def _preferences(

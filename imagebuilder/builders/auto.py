@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,13 +9,11 @@ from typing import TYPE_CHECKING
 from imagebuilder.builders.direct.base import local_bases
 from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.events import Warning  # noqa: A004 - the design's event
-from imagebuilder.cache.in_use import touch
-from imagebuilder.cache.kinds import IMAGES, PREFIXES
-from imagebuilder.cache.notes import read_note, write_note
+from imagebuilder.builders.prefix_memory import PrefixMemory
 from imagebuilder.errors import BuilderUnavailableError, ImageBuilderError, RegistryError
 from imagebuilder.plan.ops import DockerfilePlan
 from imagebuilder.plan.segments import segments
-from imagebuilder.registry import Client, Descriptor, OCILayout, push
+from imagebuilder.registry import push
 
 if TYPE_CHECKING:
     import threading
@@ -26,8 +23,7 @@ if TYPE_CHECKING:
     from imagebuilder.builders.direct.builder import DirectBuilder
     from imagebuilder.builders.events import Emit
     from imagebuilder.builders.port import Builder, BuildRequest, Built, Prefix
-
-_LARGEST_NOTE = 64 << 10
+    from imagebuilder.registry import Client, ContentStore, Descriptor
 
 
 class AutoBuilder:
@@ -37,7 +33,7 @@ class AutoBuilder:
         self.direct = direct
         self._buildkit = buildkit
         self._client = client
-        self._prefixes = _PrefixMemory(cache_dir)
+        self._prefixes = PrefixMemory(cache_dir)
 
     def build(self, request: BuildRequest, emit: Emit, cancel: threading.Event) -> Built:
         """Build one image.
@@ -75,7 +71,7 @@ class AutoBuilder:
             NotDirectError: the rest is more than files.
         """
         if request.prefix is not None:
-            bases = self._prefix_bases(request, request.prefix, emit, cancel)
+            bases = self.prefix_bases(request, emit, cancel)
             return self.direct.build_on(bases, request.prefix.rest, request, emit, cancel)
         found = segments(request.plan)
         if found is None or found.prefix or isinstance(request.plan, DockerfilePlan):
@@ -97,56 +93,58 @@ class AutoBuilder:
             raise error from None
 
     def standing(self, prefix: Prefix, request: BuildRequest, emit: Emit, cancel: threading.Event) -> list[Base] | None:
-        """The prefix image where it was made before, on this machine or for the registry; else None."""
+        """The prefix image where it was made before, on this machine or for the registry; else None.
+
+        The registry's is what other machines build on, so it comes first where it may be another one.
+        """
         kept = self._prefixes.recall(prefix, request)
-        if kept is None and prefix.reference is not None:
+        if kept is not None and (prefix.reference is None or kept.published == str(prefix.reference)):
+            return kept.bases
+        if prefix.reference is not None:
             # Neither a registry that cannot say nor an image without the platform keeps us from making it.
             with suppress(ImageBuilderError):
-                return self.direct.bases_of(prefix.reference, request, emit, cancel)
-        return kept
+                there = self.direct.bases_of(prefix.reference, request, emit, cancel)
+                if kept is None or _digests(there) != _digests(kept.bases):
+                    return there
+                self._prefixes.remember(prefix, request, kept.root, published=True)
+        return kept.bases if kept else None
 
-    def _prefix_bases(self, request: BuildRequest, prefix: Prefix, emit: Emit, cancel: threading.Event) -> list[Base]:
-        """The prefix image: from this machine, from the registry, or made by BuildKit now."""
-        kept = None if request.no_cache else self.standing(prefix, request, emit, cancel)
-        if kept is not None:
-            return kept
-        built = self._buildkit.build(request.for_prefix(), emit, cancel)
-        self._prefixes.remember(prefix, request, built)
-        if prefix.reference is not None and prefix.push:
-            try:
-                push(self._client, built.store, built.root, prefix.reference)
-            except ImageBuilderError as error:
-                emit(Warning(request.name, f"other machines will build the steps that run anew: {error.message}"))
-        return local_bases(built.store, built.root, _name(prefix), request.platforms)
+    def prefix_bases(self, request: BuildRequest, emit: Emit, cancel: threading.Event) -> list[Base]:
+        """The prefix image of a request: from this machine, from the registry, or made by BuildKit now.
+
+        Raises:
+            ImageBuilderError: as BuildKit does.
+        """
+        prefix = request.prefix
+        assert prefix is not None
+        bases = None if request.no_cache else self.standing(prefix, request, emit, cancel)
+        if bases is None:
+            built = self._buildkit.build(request.for_prefix(), emit, cancel)
+            self._prefixes.remember(prefix, request, built.root)
+            self._publish(prefix, request, built.store, built.root, emit)
+            return local_bases(built.store, built.root, _name(prefix), request.platforms)
+        kept = self._prefixes.recall(prefix, request)
+        if kept is not None and kept.published != str(prefix.reference) and _digests(bases) == _digests(kept.bases):
+            self._publish(prefix, request, self._prefixes.store, kept.root, emit)
+        return bases
+
+    def _publish(
+        self, prefix: Prefix, request: BuildRequest, store: ContentStore, root: Descriptor, emit: Emit
+    ) -> None:
+        """Give other machines a prefix that was made here."""
+        if prefix.reference is None or not prefix.push:
+            return
+        try:
+            push(self._client, store, root, prefix.reference)
+        except ImageBuilderError as error:
+            emit(Warning(request.name, f"other machines will build the steps that run anew: {error.message}"))
+        else:
+            self._prefixes.remember(prefix, request, root, published=True)
 
 
 def _name(prefix: Prefix) -> str:
     return f"the steps up to {prefix.plan.titles[-1]}"
 
 
-class _PrefixMemory:
-    """Which prefix images are in the store of this machine, whole."""
-
-    def __init__(self, cache_dir: Path) -> None:
-        self._store = OCILayout(IMAGES.at(cache_dir))
-        self._folder = PREFIXES.at(cache_dir)
-
-    def recall(self, prefix: Prefix, request: BuildRequest) -> list[Base] | None:
-        """The prefix for each platform; None where a part of it is not there any more."""
-        with suppress(OSError, ValueError, KeyError, TypeError, ImageBuilderError):
-            root = Descriptor.parse(json.loads(read_note(self._path(prefix, request), _LARGEST_NOTE) or b""))
-            bases = local_bases(self._store, root, _name(prefix), request.platforms)
-            blobs = [(self._store.path(blob.digest), blob.size) for base in bases for blob in base.manifest.blobs]
-            if all(path.stat().st_size == size for path, size in blobs):
-                touch([self._store.path(root.digest), *(path for path, _ in blobs)])
-                touch(self._store.path(base.manifest.digest) for base in bases)
-                return bases
-        return None
-
-    def remember(self, prefix: Prefix, request: BuildRequest, built: Built) -> None:
-        """Note a prefix; what cannot be noted is built, or read from the registry, again."""
-        write_note(self._path(prefix, request), json.dumps(built.root.to_json()).encode())
-
-    def _path(self, prefix: Prefix, request: BuildRequest) -> Path:
-        platforms = "+".join(str(platform).replace("/", "-") for platform in request.platforms)
-        return self._folder / f"{prefix.identifier}-{platforms}.json"
+def _digests(bases: list[Base]) -> list[str]:
+    return [base.manifest.digest for base in bases]

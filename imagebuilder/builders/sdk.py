@@ -21,14 +21,15 @@ from imagebuilder.builders.sdk_kept import pack, unpack
 from imagebuilder.builders.workspace import workspace
 from imagebuilder.cache.kinds import SDKS
 from imagebuilder.cache.notes import read_note, write_note
-from imagebuilder.errors import BuildError, SpecError
+from imagebuilder.errors import BuildError, LockError, SpecError
 from imagebuilder.layers import InstallTarget
 from imagebuilder.layers.scripts import entry_point_scripts
 from imagebuilder.packages import Uv
+from imagebuilder.plan.sdk import pinned_digest
 from imagebuilder.sources.material import LaterMaterial, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from imagebuilder.builders.sdk_files import Installed
     from imagebuilder.builders.site import Site
@@ -63,7 +64,7 @@ class Sdks:
     def material(self, wanted: SdkFor) -> Material:
         """What is copied into the virtual environment; nothing is fetched before its pieces are looked at.
 
-        Looking raises BuildError where what it needs could not be fetched.
+        Looking raises BuildError where what it needs could not be fetched, LockError where it is not what was locked.
 
         Raises:
             LockError: this machine lacks the Python that a lock names.
@@ -75,8 +76,11 @@ class Sdks:
             pins = (*pins, *(f"{name}=={wanted.version}" for name in DISTRIBUTIONS))
         interpreter = self._interpreter(wanted)
         compiled_by = _mark(interpreter) if interpreter else None
-        key = hashlib.sha256(repr((_FORM, wanted, pins, self.venv, compiled_by, own and own.mark)).encode()).hexdigest()
-        return LaterMaterial(key, lambda: self._pieces(key, wanted, pins, own, interpreter))
+        parts = (_FORM, wanted[:3], pins, self.venv, compiled_by, own and own.mark)
+        kept = hashlib.sha256(repr(parts).encode()).hexdigest()
+        # Layers are remembered by the material's key: what was not compared with this lock is not taken for it.
+        key = hashlib.sha256(f"{kept} {wanted.digest}".encode()).hexdigest()
+        return LaterMaterial(key, lambda: self._pieces(kept, wanted, pins, own, interpreter))
 
     def _interpreter(self, wanted: SdkFor) -> str | None:
         if wanted.bytecode is None:
@@ -85,14 +89,20 @@ class Sdks:
 
     def _pieces(
         self, key: str, wanted: SdkFor, pins: tuple[str, ...], own: Installed | None, interpreter: str | None
-    ) -> Iterator[tuple[str, Piece]]:
+    ) -> list[tuple[str, Piece]]:
         kept = SDKS.at(self.cache_dir) / key
         files = unpack(read_note(kept, _LARGEST) or b"")
         if files is None:
             files = self._files(wanted, pins, own, interpreter)
             write_note(kept, pack(files))
-        for path, data in files.items():
-            yield path, Text(data, path.startswith("bin/"))
+        pieces: list[tuple[str, Piece]] = [(path, Text(data, path.startswith("bin/"))) for path, data in files.items()]
+        if wanted.digest and pinned_digest(pieces) != wanted.digest:
+            raise LockError(
+                f"the task SDK {wanted.version} that this machine has is not the one that was locked",
+                hint="install the release that was locked, or lock the one that is here: "
+                "`imagebuild lock --upgrade-package tasksdk`",
+            )
+        return pieces
 
     def _files(
         self, wanted: SdkFor, pins: tuple[str, ...], own: Installed | None, interpreter: str | None

@@ -14,7 +14,7 @@ from imagebuilder.sources.pyproject import table
 from imagebuilder.sources.snapshot import Snapshot
 from imagebuilder.spec.base import DebianBase, DockerfileBase, ReferenceBase, ScriptBase
 from imagebuilder.spec.credential import mask
-from imagebuilder.spec.layers import PipPackages, PythonLayer, Requirements, UvProject
+from imagebuilder.spec.layers import PipPackages, PythonLayer, Requirements, Sdk, UvProject
 from imagebuilder.spec.script import load_toml
 from imagebuilder.spec.titles import base_title, layer_title
 
@@ -51,18 +51,29 @@ def base_of(image: Image, materials: Materials, recipe: Recipe) -> str:
 
 
 def inputs(image: Image, materials: Materials, recipe: Recipe) -> tuple[Input, ...]:
-    """The base, then each Python layer; the sources of a project whose packages its own lock decides do not count."""
+    """The base, the task SDK where there is one, then each Python layer.
+
+    The sources of a project whose packages its own lock decides do not count.
+    """
     parts: list[object] = [base_of(image, materials, recipe)]
     requires: tuple[str, ...] = ()
     if isinstance(image.base, ScriptBase):
         parts += [image.base.options, materials.base_digest]
         requires = tuple(_dependencies(materials.base))
-    found = [Input(base_title(image.base), _digest(*parts), requires)]
+    found = [Input(base_title(image.base), _digest(*parts), requires), *_sdk(image)]
     for number, (layer, material) in enumerate(zip(image.layers, materials.layers, strict=True), start=1):
         if isinstance(layer, PythonLayer):
             digest = _digest(layer, _without_sources(layer, material))
             found.append(Input(layer_title(layer), digest, tuple(_requires(layer, material)), number))
     return tuple(found)
+
+
+def _sdk(image: Image) -> Iterator[Input]:
+    if isinstance(image.base, DebianBase) and image.base.sdk is not None:
+        yield Input(f"task SDK {image.base.sdk}", _digest("sdk", image.base.sdk))
+    for layer in image.layers:
+        if isinstance(layer, Sdk):
+            yield Input(f"task SDK {layer.version}", _digest("sdk", layer))
 
 
 def steps_of(image: Image) -> int:

@@ -21,6 +21,8 @@ def changes(before: ImageLock | None, after: ImageLock) -> list[str]:
         lines.append(f"base {before.base} became {after.base}")
     elif before.digest != after.digest:
         lines.append(f"base {after.base}: {before.digest[:_SHOWN]} became {after.digest[:_SHOWN]}")
+    if before.sdk != after.sdk:
+        lines.append(f"task SDK {before.sdk[:_SHOWN] or 'none'} became {after.sdk[:_SHOWN] or 'none'}")
     known = {one.platform: one for one in before.platforms}
     for one in after.platforms:
         old = known.pop(one.platform, None)

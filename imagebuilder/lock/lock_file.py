@@ -127,6 +127,7 @@ def _image(data: Fields) -> ImageLock:
         platforms=tuple(_platform(one) for one in data.tables("platform", required=True)),
         image=data.text("image", ""),
         form=_form(data),
+        sdk=_digest(data, "sdk") if "sdk" in data.values else "",
     )
 
 
@@ -191,6 +192,7 @@ def _lines(images: tuple[ImageLock, ...]) -> Iterator[str]:
                 "form": one.form,
                 "base": one.base,
                 "digest": one.digest,
+                "sdk": one.sdk,
             },
         )
         for part in one.inputs:

@@ -74,12 +74,13 @@ class PlatformPins:
 class Pins:
     """What holds for the platforms of one build; `base` is the digest that the base's own reference led to.
 
-    `form` is that of the assembled image.
+    `form` is that of the assembled image, `sdk` the digest of the task SDK's files, empty where it has none.
     """
 
     base: str
     platforms: tuple[PlatformPins, ...]
     form: int = FORM
+    sdk: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -94,7 +95,8 @@ class Pins:
             }
             for one in sorted(self.platforms, key=lambda one: one.platform)
         ]
-        text = json.dumps([self.form, document], sort_keys=True, separators=(",", ":"))
+        parts = [self.form, document, *filter(None, [self.sdk])]
+        text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(b"imagebuilder lock 1\n" + text.encode()).hexdigest()
 
     @property
@@ -107,8 +109,11 @@ class Pins:
         """Those of one platform."""
         return next(one for one in self.platforms if one.platform == str(platform))
 
-    def first(self, steps: int) -> Pins:
-        """Those of an image that ends after so many Python layers; without any, no Python compiles for it."""
+    def first(self, steps: int, *, sdk: bool = False) -> Pins:
+        """Those of an image that ends after so many Python layers; without any, no Python compiles for it.
+
+        `sdk` says whether it has the task SDK.
+        """
 
         def cut(one: PlatformPins) -> PlatformPins:
             packages = tuple(package for package in one.packages if package.step <= steps)
@@ -116,14 +121,14 @@ class Pins:
                 one, packages=packages, bytecode=one.bytecode if steps else "", tools=one.tools if steps else ""
             )
 
-        return replace(self, platforms=tuple(map(cut, self.platforms)))
+        return replace(self, platforms=tuple(map(cut, self.platforms)), sdk=self.sdk if sdk else "")
 
 
 @dataclass(frozen=True)
 class ImageLock:
     """A lock's entry: the image by its spec's file and variable, what it was made from, and what it fixes.
 
-    `base` is the reference that `digest` was found under. The first of `inputs` is the base.
+    `base` is the reference that `digest` was found under. The first of `inputs` is the base. `sdk` is as for `Pins`.
     """
 
     spec: str
@@ -134,11 +139,12 @@ class ImageLock:
     platforms: tuple[PlatformPins, ...]
     image: str = field(default="")
     form: int = FORM
+    sdk: str = ""
 
     def pins(self, platforms: Iterable[Platform]) -> Pins:
         """What holds for a build of these platforms, which are among those that were locked."""
         wanted = {str(platform) for platform in platforms}
-        return Pins(self.digest, tuple(one for one in self.platforms if one.platform in wanted), self.form)
+        return Pins(self.digest, tuple(one for one in self.platforms if one.platform in wanted), self.form, self.sdk)
 
     def lacks(self, platforms: Iterable[Platform]) -> list[str]:
         """The platforms that it says nothing about."""

@@ -1,6 +1,6 @@
 """What a plan's base and packages are right now, for a lock: asked and resolved.
 
-Nothing is built but wheels of packages which only a build tells the needs of.
+Nothing is built but wheels of packages which only a build tells the needs of, and layers that such a build needs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from imagebuilder.builders.direct.base import Bases
 from imagebuilder.builders.direct.base_memory import BaseMemory
 from imagebuilder.builders.direct.facts import FactsMemory
 from imagebuilder.builders.direct.interpreters import exact_interpreter, interpreter_for, no_bytecode, version_of
-from imagebuilder.builders.direct.plan_python import python_steps
+from imagebuilder.builders.direct.needed_builds import NeededBuilds
+from imagebuilder.builders.direct.own_wheels import check_own
+from imagebuilder.builders.direct.plan_python import prefix_of, python_steps
 from imagebuilder.builders.direct.python import Environments
 from imagebuilder.builders.direct.refusal import NotDirectError
 from imagebuilder.builders.direct.sdists import Sdists
@@ -30,7 +32,7 @@ from imagebuilder.spec.layers import PipPackages
 from imagebuilder.spec.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from imagebuilder.builders.direct.base import Base
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
     from imagebuilder.spec.credential import Index
     from imagebuilder.spec.platform import Platform
 
+    Prefixes = Callable[[BuildRequest, Emit, threading.Event], list[Base]]
+    Below = Callable[[int, Pins], BuildRequest | None]
+
 _BACKEND: Final = "setuptools"  # which every index has that packages are built with
 _NO_TIMES: Final = (
     "its index does not say when files were uploaded, so what builds it is of the day, and another machine may make "
@@ -53,15 +58,24 @@ _NO_TIMES: Final = (
 
 
 class Pinner:
-    """Pins plans; what bases hold is remembered under `cache_dir`, `stage` builds wheels."""
+    """Pins plans; what bases hold is remembered under `cache_dir`.
+
+    `stage` builds wheels, `prefixes` the prefix that a request has; without them nothing is built.
+    """
 
     def __init__(
-        self, cache_dir: Path, client: Client, environ: Mapping[str, str], stage: WheelStage | None = None
+        self,
+        cache_dir: Path,
+        client: Client,
+        environ: Mapping[str, str],
+        stage: WheelStage | None = None,
+        prefixes: Prefixes | None = None,
     ) -> None:
         self._cache_dir = cache_dir
         self._client = client
         self._environ = environ
         self._stage = stage
+        self._prefixes = prefixes
         self._now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._bases = Bases(client, FactsMemory(FACTS.at(cache_dir)), BaseMemory(BASES.at(cache_dir)))
         self._environments = Environments(cache_dir, client.settings, environ)
@@ -72,25 +86,45 @@ class Pinner:
         before: ImageLock | None,
         preferences: Mapping[Platform, Mapping[str, str]],
         emit: Emit,
+        below: Below = lambda _layer, _bases: None,
     ) -> Pins:
         """Pin a request's plan for its platforms.
 
         `before` is an entry whose interpreters are kept where this machine has them; `preferences` are versions that
-        are kept as long as nothing speaks against them.
+        are kept as long as nothing speaks against them. `below` is a request for the layers before one, on pinned
+        bases, None where nothing of them runs.
 
         Raises:
             BuildError: the base lacks a platform or a Python, or the requirements have no solution.
             RegistryError: a registry could not say.
+            SourceError: a wheel of the user's cannot be installed.
         """
         plan = request.plan
         assert isinstance(plan, Plan)
         reference = Reference.parse(plan.base)
         digest = self._client.manifest(reference).digest
+        bases = [self._bases.base(reference.with_digest(digest), platform) for platform in request.platforms]
+        # The layers before one are built as ever: what they install is not pinned yet.
+        alone = [
+            PlatformPins(str(platform), base.manifest.digest, unpinned="it is being locked")
+            for platform, base in zip(request.platforms, bases, strict=True)
+        ]
+
+        def prefix(layer: int) -> list[Base] | None:
+            wanted = below(layer, Pins(digest, tuple(alone))) if self._prefixes else None
+            return self._prefixes(wanted, emit, threading.Event()) if wanted and self._prefixes else None
+
         pinned = []
-        for platform in request.platforms:
-            base = self._bases.base(reference.with_digest(digest), platform)
+        for number, (platform, base) in enumerate(zip(request.platforms, bases, strict=True)):
+
+            def own(layer: int, number: int = number) -> Base | None:
+                found = prefix(layer)
+                return None if found is None else found[number]
+
             versions = preferences.get(platform, {})
-            pinned.append(self._platform(request, base, platform=platform, before=before, versions=versions, emit=emit))
+            pinned.append(
+                self._platform(request, base, platform=platform, before=before, versions=versions, emit=emit, below=own)
+            )
         return Pins(digest, tuple(sorted(pinned, key=lambda one: one.platform)))
 
     def _platform(
@@ -102,6 +136,7 @@ class Pinner:
         before: ImageLock | None,
         versions: Mapping[str, str],
         emit: Emit,
+        below: Callable[[int], Base | None],
     ) -> PlatformPins:
         plan = request.plan
         assert isinstance(plan, Plan)
@@ -115,7 +150,7 @@ class Pinner:
             return PlatformPins(name, digest, bytecode=self._of_sdk(request, facts, platform, before, emit))
         known = [one.tools for one in before.platforms if one.platform == name] if before else []
         tools = next(filter(None, known), self._now)
-        builds = self._builds(request, base, facts, platform, tools=tools, emit=emit)
+        builds = self._builds(request, base, platform, tools=tools, emit=emit, below=below)
         try:
             found, target = self._environments.resolve(request, facts, platform, versions, builds=builds)
         except (NotDirectError, BuilderUnavailableError) as error:
@@ -128,7 +163,10 @@ class Pinner:
         compiles = request.site.bytecode and (assembled or self._has_sdk(plan))
         bytecode = self._bytecode(request, target, before, name, emit) if compiles else ""
         packages = to_pins(found, steps, target)
-        built = [one for one in found.brought if isinstance(choose(one, target), NeedsBuild)]
+        chosen = [(one, choose(one, target)) for one in found.brought]
+        place, _ = self._environments.install_target(facts, prefix_of(plan))
+        check_own((file for _, file in chosen if not isinstance(file, NeedsBuild)), place)
+        built = [one for one, file in chosen if isinstance(file, NeedsBuild)]
         if not built or not self._tells_times(request, facts, platform, built, tools):
             for package in built:
                 emit(Warning(request.name, f"{package} for {name} is pinned as its source alone: {_NO_TIMES}"))
@@ -139,26 +177,26 @@ class Pinner:
         self,
         request: BuildRequest,
         base: Base,
-        facts: BaseFacts,
         platform: Platform,
         *,
         tools: str,
         emit: Emit,
+        below: Callable[[int], Base | None],
     ) -> Builds | None:
-        if self._stage is None:
+        stage, plan = self._stage, request.plan
+        if stage is None:
             return None
-        plan = request.plan
         assert isinstance(plan, Plan)
-        sdists = Sdists(
-            self._cache_dir, self._client.settings, self._stage, base, plan, request, platform,
-            emit=emit, cancel=threading.Event(), tools=tools,
-        )  # fmt: skip
 
-        def build(packages: Sequence[LockedPackage], logins: Iterable[Index]) -> list[LockedFile]:
-            _, python, interpreter = self._environments.ground(plan, facts, platform)
+        def wheels(base: Base, packages: Sequence[LockedPackage], logins: Iterable[Index]) -> list[LockedFile]:
+            sdists = Sdists(
+                self._cache_dir, self._client.settings, stage, base, plan, request, platform,
+                emit=emit, cancel=threading.Event(), tools=tools,
+            )  # fmt: skip
+            _, python, interpreter = self._environments.ground(plan, self._bases.facts(base), platform)
             return sdists.wheels(packages, python, interpreter, logins)
 
-        return build
+        return NeededBuilds(base, wheels, below)
 
     def _tells_times(
         self, request: BuildRequest, facts: BaseFacts, platform: Platform, built: Sequence[LockedPackage], tools: str
