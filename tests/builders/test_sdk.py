@@ -13,7 +13,7 @@ from imagebuilder.builders.sdk_files import belongs, installed, metadata_of_imag
 from imagebuilder.builders.sdk_kept import pack, unpack
 from imagebuilder.builders.site import Site
 from imagebuilder.errors import BuildError, LockError, SpecError
-from imagebuilder.plan.sdk import SdkFor
+from imagebuilder.plan.sdk import SdkFor, pinned_digest
 from imagebuilder.spec.credential import Index
 from imagebuilder.spec.sdk import SDK_VERSION
 
@@ -64,6 +64,29 @@ def test_nothing_is_fetched_before_it_is_looked_at(sdks):
     assert "127.0.0.1" in caught.value.message
     for way in ("index_url", f'pip install "tasksdk=={SDK_VERSION}"', "install_sdk=False"):
         assert way in (caught.value.hint or "")
+
+
+def test_a_lock_is_held_to_whatever_compiles(tmp_path, monkeypatch):
+    files = {"lib/a.py": b"a = 1\n", "lib/__pycache__/a.cpython-311.pyc": b"code", "bin/run": b"#!python\n"}
+    monkeypatch.setattr(Sdks, "_files", lambda *_: dict(sorted(files.items())))
+
+    def pieces(digest, place):
+        return Sdks(tmp_path / place, {}, NOBODY, "/opt/venv").material(SdkFor(SDK_VERSION, (3, 11), "", digest)).pieces
+
+    locked = pinned_digest(pieces("", "here"))
+    assert dict(pieces(locked, "here"))["bin/run"].executable
+    files["lib/__pycache__/a.cpython-311.pyc"] = b"other code"
+    assert pieces(locked, "elsewhere")
+    files["lib/a.py"] = b"a = 2\n"
+    with pytest.raises(LockError, match=f"task SDK {SDK_VERSION} that this machine has is not the one") as caught:
+        pieces(locked, "third")
+    assert "imagebuild lock --upgrade-package tasksdk" in (caught.value.hint or "")
+    # What is kept on the disk is compared too, and so is what a layer is remembered by.
+    assert pieces("", "fourth")
+    with pytest.raises(LockError):
+        pieces(locked, "fourth")
+    sdks = Sdks(tmp_path, {}, NOBODY, "/opt/venv")
+    assert len({sdks.material(SdkFor(SDK_VERSION, (3, 11), "", one)).digest for one in ("", locked)}) == 2
 
 
 @pytest.mark.parametrize(

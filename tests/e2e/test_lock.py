@@ -28,7 +28,18 @@ app = (
 )
 steps = _base.clone(name="{name}-steps").with_apt_packages("tree").with_pip_packages("click<8.2")
 run = _base.clone(name="{name}-run").with_pip_packages("click<8.2").with_commands(["python -c 'import click'"])
+_tooled = _base.with_commands(["cp /bin/true /usr/local/bin/needed"])
+tool = _tooled.clone(name="{name}-tool").with_requirements("old.txt")
+bare = _base.clone(name="{name}-bare").with_requirements("old.txt")
 built = _base.clone(name="{name}-built").with_pip_packages("docopt==0.6.2", "click<8.2")
+"""
+
+# What it needs is told by a build alone, which takes a program that the base lacks.
+OLD = """
+import subprocess
+subprocess.run(["/usr/local/bin/needed"], check=True)
+from setuptools import setup
+setup(name="old-style", version="1.5", install_requires=["idna==3.10"])
 """
 
 
@@ -39,6 +50,9 @@ class Clone:
         self.folder, self.umask = folder, umask
         (folder / "code").mkdir(parents=True)
         (folder / "code" / "main.py").write_text("import click\nprint(click.__version__)\n")
+        (folder / "old").mkdir()
+        (folder / "old" / "setup.py").write_text(OLD)
+        (folder / "old.txt").write_text("./old\n")
         (folder / "spec.py").write_text(SPEC.format(registry=forge.registry, name=forge.name("lock")))
         self.environ = {**forge.environ, **environ}
 
@@ -65,7 +79,8 @@ class Clone:
 @pytest.fixture(scope="module")
 def here(forge: Forge, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     made = Clone(forge, tmp_path_factory.mktemp("here"))
-    made.run("lock", "spec.py")
+    words = [word for name in ("app", "steps", "run", "built", "tool") for word in ("--name", name)]
+    made.run("lock", "spec.py", *words)
     return made
 
 
@@ -135,6 +150,20 @@ def test_what_is_built_from_source(here: Clone, there: Clone, forge: Forge) -> N
         assert "setuptools" in said
     finally:
         path.write_text(lock)
+
+
+def test_what_builds_only_after_an_earlier_layer(here: Clone, there: Clone, forge: Forge) -> None:
+    """Locking makes the layers before it, as the build does, and the build takes them from there."""
+    lock = (here.folder / "imagebuilder.lock").read_text()
+    assert 'name = "old-style"\nstep = 1\ndirectory' in lock
+    one, other = here.build("tool"), there.build("tool")
+    assert one["digest"] == other["digest"]
+    script = "import importlib.metadata as m; print(m.version('old-style'), m.version('idna'))"
+    assert forge.run(one["uri"], "python", "-c", script) == "1.5 3.10\n"
+    said = here.run("lock", "spec.py", "--name", "bare", code=1)
+    assert "layer 1, requirements old.txt" in said
+    assert "/usr/local/bin/needed" in said
+    assert (here.folder / "imagebuilder.lock").read_text() == lock
 
 
 def test_steps_install_what_is_pinned(here: Clone, forge: Forge) -> None:

@@ -9,6 +9,7 @@ import base64
 import functools
 import hashlib
 import http.server
+import os
 import stat
 import struct
 import threading
@@ -18,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from imagebuilder import Image
+from imagebuilder.builders.direct.pinning import Pinner
 from imagebuilder.errors import ImageBuilderError
+from imagebuilder.locking import Upgrade, Wanted, lock
 
 from .bases import DEBIAN
 
@@ -228,6 +231,21 @@ def test_a_hostile_wheel_of_a_folder(bench: Any, tmp_path: Path, case: str) -> N
     folder.mkdir()
     image = Image.from_base(bench.base(DEBIAN)).with_wheels(HOSTILE[case](folder))
     refused(bench, image, bench.auto(), "demo")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_hostile_wheel_is_not_locked(bench: Any, tmp_path: Path, case: str) -> None:
+    """A lock says which files a build installs: one of the user's that no build takes does not get into it."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    engine = bench.engine()
+    image = Image.from_base(bench.base(DEBIAN)).with_wheels(HOSTILE[case](folder))
+    pinner = Pinner(bench.folder / "cache", bench.client, dict(os.environ))
+    item = engine.resolver.identify([("app", image)])[0]
+    with pytest.raises(ImageBuilderError, match="demo") as caught:
+        lock(engine, pinner, [Wanted(item, "spec.py", "app")], Upgrade(), bench.events.append)
+    assert "made to do harm" in (caught.value.hint or "")
 
 
 def test_a_wheel_that_was_not_locked(bench: Any, tmp_path: Path, net: str) -> None:

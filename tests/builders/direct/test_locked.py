@@ -183,6 +183,12 @@ def test_the_interpreter_that_the_lock_names_compiles_the_task_sdk(locker: Locke
     held = Locks({"app": Held(Path("imagebuilder.lock"), (entry,))}, required=True)
     engine.plan(replace(engine.resolver, locks=held).identify([("app", image)])[0])
     assert [one.bytecode for one in asked] == [None, version, version]
+    # Its files are pinned, and so is its version.
+    assert [one.digest for one in asked] == ["", "", entry.sdk]
+    assert entry.sdk.startswith("sha256:")
+    assert entry.pins(image.platforms).digest != replace(entry, sdk="").pins(image.platforms).digest
+    other = engine.resolver.identify([("app", image.replace(layers=()).with_workdir("/x"))])[0]
+    assert Wanted(other, "spec.py", "app", entry).moved(engine) == ["task SDK 0.1.0: removed"]
 
 
 def test_a_spec_that_needs_an_installer_has_its_base_pinned(locker: Locker, bench: Any, make_wheel: Any) -> None:
