@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from imagebuilder import Image
+from imagebuilder.outputs.output import Archive, Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,3 +155,34 @@ def test_skopeo_reads_and_copies_it(
     tool("skopeo", "copy", "--quiet", f"oci:{layout}:it", f"docker-archive:{archive}:{name}")
     forge.docker("load", "--quiet", "--input", str(archive))
     is_same(forge.run(name), by_docker)
+
+
+@pytest.mark.parametrize("kind", ["archive", "layout"])
+def test_what_is_written_to_this_disk(forge: Forge, tmp_path: Path, namespace: str, kind: str) -> None:
+    """An archive, or a layout as one tar: every tool takes the same image out of it, and runs it."""
+    name = forge.name(f"written-{kind}")
+    made = Image.from_debian_base("3.11", name=name, install_sdk=False).with_pip_packages("zope.interface==7.2")
+    image = made.with_entrypoint("python", "-c", "import zope.interface; print('ran')")
+    tar, layout = tmp_path / "image.tar", tmp_path / "layout"
+    output = Archive(tar) if kind == "archive" else Layout(layout)
+    result = replace(forge, flags={"builder": "direct"}, events=[]).build(image, output=output)[0]
+    where = f"docker-archive:{tar}" if kind == "archive" else f"oci:{layout}"
+    if kind == "layout":
+        tool("tar", "--directory", str(layout), "--create", "--file", str(tar), ".")
+        assert tool("skopeo", "inspect", "--format", "{{.Digest}}", where).strip() == result.digest
+    config = json.loads(tool("skopeo", "inspect", "--config", where))
+    assert config["config"]["Labels"]["io.imagebuilder.identifier"] == result.identifier
+    tool("ctr", "-n", namespace, "images", "import", "--all-platforms", str(tar))
+    (row,) = (row.split() for row in tool("ctr", "-n", namespace, "images", "ls").splitlines() if name in row)
+    assert result.digest in row
+    assert tool("ctr", "-n", namespace, "run", "--rm", row[0], "run") == "ran\n"
+    # podman has no name for what it pulls from a folder but its id.
+    trusted = ("--signature-policy", str(Path(__file__).with_name("policy.json")))
+    pulled = tool("podman", "pull", "--quiet", *trusted, where).split()[-1]
+    try:
+        assert tool("podman", "run", "--rm", pulled) == "ran\n"
+    finally:
+        tool("podman", "rmi", "--force", pulled)
+    if kind == "archive":
+        forge.docker("image", "load", "--input", str(tar))
+        assert forge.run(result.uri) == "ran\n"
