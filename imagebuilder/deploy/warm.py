@@ -10,7 +10,7 @@ from imagebuilder.builders.events import Emit, Finished, Progress
 from imagebuilder.builders.events import Warning as BuildWarning
 from imagebuilder.deploy.shared_push import SharedPush
 from imagebuilder.engine import Engine, Options
-from imagebuilder.errors import ImageBuilderError, InputError, RegistryError, UnknownError
+from imagebuilder.errors import ImageBuilderError, InputError, PushError, RegistryError, UnknownError
 from imagebuilder.registry import Absent, Copier, Present, PushEvent, Unknown, check_many
 from imagebuilder.registry.mirror import at_mirror
 
@@ -65,7 +65,8 @@ def warm(
     """Build what no registry has, once, then copy it to every registry that lacks it; done again, it moves nothing.
 
     An image that adds nothing to its base is copied as it is, to the registry as a mirror would hold it. What fails
-    for one image or registry is told in its result, and does not stop the others.
+    for one image or registry is told in its result, and does not stop the others: neither a registry that cannot be
+    asked nor one that takes nothing.
 
     Raises:
         InputError: a spec, or a secret that building it needs, is wrong.
@@ -85,6 +86,7 @@ class _Slot:
     bytes_moved: int = 0
     mounted: int = 0
     failure: ImageBuilderError | None = None
+    silent: bool = False  # it could not be asked, and is pushed to all the same
 
     @property
     def copying(self) -> str:
@@ -116,10 +118,7 @@ class _Warming:
         slots = [slot for group in groups for slot in group]
         self.check(slots)
         for slot in slots:
-            if isinstance(slot.verdict, Unknown):
-                slot.verdict = self.push_anyway(slot, slot.verdict)
-        for group in groups:
-            self.explain(group)
+            slot.verdict = self.push_anyway(slot, slot.verdict)
         if any(isinstance(slot.verdict, Absent) for slot in slots):
             with Copier(self.client, on_event=self.tell) as copier:
                 self.learn(copier, slots)
@@ -136,9 +135,12 @@ class _Warming:
         for slot, verdict in zip(slots, check_many(self.client, questions), strict=True):
             slot.verdict = verdict
 
-    def push_anyway(self, slot: _Slot, unknown: Unknown) -> Verdict:
+    def push_anyway(self, slot: _Slot, unknown: Verdict) -> Verdict:
         """Some registries refuse to talk about repositories that do not exist yet, and let us push all the same."""
+        if not isinstance(unknown, Unknown):
+            return unknown
         if self.options.build_unknown:
+            slot.silent = True
             return Absent(unknown.reason)
         try:
             if unknown.denied and self.client.can_push(slot.ref):
@@ -146,19 +148,6 @@ class _Warming:
         except RegistryError:
             return unknown
         return unknown
-
-    @staticmethod
-    def explain(group: Sequence[_Slot]) -> None:
-        """Say why an image will not be built: somebody who could not be asked may have it, built otherwise."""
-        verdicts = [slot.verdict for slot in group]
-        silent = [slot.registry for slot in group if isinstance(slot.verdict, Unknown)]
-        if silent and not any(isinstance(verdict, Present) for verdict in verdicts):
-            for slot in group:
-                if isinstance(slot.verdict, Absent):
-                    slot.failure = UnknownError(
-                        f"it was not built: {', '.join(silent)} could not be asked whether it is there",
-                        hint="try again, or build all the same with --on-unknown build",
-                    )
 
     @staticmethod
     def learn(copier: Copier, slots: Sequence[_Slot]) -> None:
@@ -169,29 +158,51 @@ class _Warming:
             lesson.exception()  # what cannot be read is not mounted from
 
     def build(self, copier: Copier, groups: Sequence[Sequence[_Slot]]) -> None:
-        """Build each image once, at the first of its registries."""
+        """Build each image once, at the first of its registries that takes it."""
         if not groups:
             return
-        firsts = [group[0] for group in groups]
-        images = [(slot.item.title, slot.item.image) for slot in firsts]
+        error = self.try_build(copier, [_places(group)[0] for group in groups])
+        if error is None:
+            return
+        # Which of several images it was is not known, so each is tried for itself.
+        for group in groups:
+            if not isinstance(_places(group)[0].verdict, Present):
+                self.build_alone(copier, group, error if len(groups) == 1 else None)
+
+    def build_alone(self, copier: Copier, group: Sequence[_Slot], error: ImageBuilderError | None) -> None:
+        """Build an image at the next registry where one does not take it; `error` is that of its first."""
+        for slot in _places(group):
+            error = error or self.try_build(copier, [slot])
+            if error is None:
+                return
+            slot.failure, last = error, error
+            if not _is_of_registry(error, slot):
+                break
+            error = None
+        for slot in group:
+            slot.failure = slot.failure or last
+
+    def try_build(self, copier: Copier, slots: Sequence[_Slot]) -> ImageBuilderError | None:
+        """Build images and push each to its registry; gives back why one could not be."""
+        images = [(slot.item.title, slot.item.image) for slot in slots]
         output = SharedPush(self.client, copier)
         try:
             results = self.engine.ensure(images, output, self.options, self.emit, self.cancel)
         except InputError:
             raise
         except ImageBuilderError as error:
-            self.check(firsts)  # some may have been built before it failed
-            for group in groups:
-                group[0].state = "built"
-                for slot in group:
-                    slot.failure = error
-            return
-        for slot, result in zip(firsts, results, strict=True):
+            self.check(slots)  # some may have been built before it failed
+            for slot in slots:
+                slot.state = "built"
+                slot.verdict = self.push_anyway(slot, slot.verdict)
+            return error
+        for slot, result in zip(slots, results, strict=True):
             slot.state = "built" if result.built else "present"
             slot.bytes_moved = result.bytes_uploaded
             slot.mounted = output.mounted.get(slot.ref, 0)
             if result.digest:
                 slot.verdict = Present(result.digest, slot.item.image.platforms)
+        return None
 
     def copy(self, copier: Copier, groups: Sequence[Sequence[_Slot]]) -> None:
         """Bring what is somewhere to where it is not, each blob once to a registry."""
@@ -241,8 +252,22 @@ def _slot(item: Identified, registry: str) -> _Slot:
 
 
 def _is_nowhere(group: Sequence[_Slot]) -> bool:
-    """Whether an image has to be built: every registry says that it does not have it."""
-    return not group[0].item.is_plain_base and all(isinstance(slot.verdict, Absent) for slot in group)
+    """Whether an image has to be built: some registry says that it does not have it, and none that it does.
+
+    One that cannot be asked does not keep the others waiting.
+    """
+    there = any(isinstance(slot.verdict, Present) for slot in group)
+    return not group[0].item.is_plain_base and not there and bool(_places(group))
+
+
+def _places(group: Sequence[_Slot]) -> list[_Slot]:
+    """Where an image may be pushed, registries that answered first."""
+    return sorted((slot for slot in group if isinstance(slot.verdict, Absent)), key=lambda slot: slot.silent)
+
+
+def _is_of_registry(error: ImageBuilderError, slot: _Slot) -> bool:
+    """Whether another registry may take what this one did not."""
+    return isinstance(error, (PushError, UnknownError)) and slot.ref.registry in error.message
 
 
 def _warmed(slot: _Slot) -> Warmed:

@@ -124,14 +124,16 @@ class FakeBuilder:
     def __init__(self) -> None:
         self.requests: list[BuildRequest] = []
         self.failure: BaseException | None = None
+        self.failing: dict[str, BaseException] = {}  # by the image's name
 
     def build(self, request: BuildRequest, emit: Emit, _cancel: threading.Event) -> Built:
         self.requests.append(request)
         emit(Step(request.name, "1", "uv pip install", "started", 1))
         emit(Log(request.name, "1", "resolving"))
-        if self.failure:
+        failure = self.failure or self.failing.get(request.name)
+        if failure:
             emit(Step(request.name, "1", "uv pip install", "failed", 1, 0.5))
-            raise self.failure
+            raise failure
         emit(Step(request.name, "1", "uv pip install", "done", 1, 0.5))
         store = MemoryStore()
         return Built(store, make_image(store, dict(request.plan.labels)))

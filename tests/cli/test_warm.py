@@ -121,14 +121,41 @@ def test_a_registry_that_refuses_is_missing_in_the_end(project, builder, registr
     assert project.run("warm", spec, "--registry", registry.host, "--registry", second.host).out.startswith("present")
 
 
-def test_a_registry_that_cannot_say_is_unknown_and_nothing_is_built(project, builder, registry, second):
-    spec = project.spec("web = Image.from_debian_base('3.11', name='web')")
+@pytest.mark.parametrize("options", [[], ["--on-unknown", "build"]])
+@pytest.mark.parametrize("order", ["first", "last"])
+def test_a_registry_that_cannot_say_does_not_stop_the_others(project, builder, registry, second, order, options):
+    spec = project.spec(SPEC)
     second.fault(Fault(times=None, status=403))
+    places = [second, registry] if order == "first" else [registry, second]
+    flags = [word for place in places for word in ("--registry", place.host)]
+    ended = project.run("warm", spec, *flags, *options, "--json")
+    assert ended.code == 3, ended.err
+    rows = {(row["name"], row["registry"]): row for row in ended.json["images"]}
+    for name in ("web", "job"):
+        assert rows[name, registry.host]["state"] == "built"
+        assert rows[name, second.host]["state"] == "unknown"
+        assert rows[name, second.host]["reason"]
+    assert {request.name for request in builder.requests} == {"web", "job"}
+    assert project.run("check", spec, "--registry", registry.host).code == 0
+
+
+def test_a_first_registry_that_takes_nothing_does_not_stop_the_others(project, builder, registry, second):
+    spec = project.spec(SPEC)
+    registry.fault(Fault("POST", times=None, status=403))
     ended = project.run("warm", spec, "--registry", registry.host, "--registry", second.host, "--json")
-    assert ended.code == 3
-    assert [row["state"] for row in ended.json["images"]] == ["missing", "unknown"]
-    assert "could not be asked" in ended.json["images"][0]["reason"]
-    assert builder.requests == []
+    assert ended.code == 1, ended.err
+    assert [row["state"] for row in ended.json["images"]] == ["missing", "built"] * 2
+    assert registry.host in ended.json["images"][0]["reason"]
+    assert project.run("check", spec, "--registry", second.host).code == 0
+
+
+def test_an_image_that_cannot_be_built_does_not_stop_the_others(project, builder, registry, second):
+    spec = project.spec(SPEC)
+    builder.failing = {"job": BuildError("job: no", hint="mend it")}
+    ended = project.run("warm", spec, "--registry", registry.host, "--registry", second.host, "--json")
+    assert ended.code == 1, ended.err
+    assert [row["state"] for row in ended.json["images"]] == ["built", "copied", "missing", "missing"]
+    assert {row["reason"] for row in ended.json["images"][2:]} == {"job: no"}
 
 
 def test_a_registry_that_denies_what_is_not_there_is_pushed_to(project, builder, registry, second):
