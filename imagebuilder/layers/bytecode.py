@@ -9,10 +9,8 @@ not.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
-import sys
 import tempfile
 from collections import deque
 from contextlib import suppress
@@ -49,13 +47,20 @@ _CHUNK: Final = 2 << 20  # bytes of sources: enough to keep a processor busy, an
 class Compiler:
     """An interpreter on this machine, of the target's minor version; what it makes of a wheel is kept in `folder`.
 
-    `codec` is ZLIB or PINNED (writer.py): a third of the size, or the same bytes whatever zlib is at hand.
+    `codec` is ZLIB or PINNED (writer.py): a third of the size, or the same bytes whatever zlib is at hand. `identity`
+    is what the interpreter was found to be; it is asked where that is not known.
     """
 
     def __init__(
-        self, interpreter: str | os.PathLike[str], folder: str | os.PathLike[str], *, codec: str = ZLIB
+        self,
+        interpreter: str | os.PathLike[str],
+        folder: str | os.PathLike[str],
+        *,
+        codec: str = ZLIB,
+        identity: Identity | None = None,
     ) -> None:
         self.compression = codec
+        self._known = identity
         self.interpreter = os.fspath(interpreter)
         self.folder = Path(folder)
         self._pool: CompilerPool | None = None
@@ -68,9 +73,8 @@ class Compiler:
         Raises:
             BuildError: it does not run.
         """
-        if self.interpreter == sys.executable and sys.implementation.cache_tag:
-            version = ".".join(map(str, sys.version_info[:3]))
-            return Identity(importlib.util.MAGIC_NUMBER, version, sys.implementation.cache_tag)
+        if self._known is not None:
+            return self._known
         with CompilerProcess(self.interpreter) as process:
             return process.identity
 
@@ -81,7 +85,7 @@ class Compiler:
 
     def __enter__(self) -> Compiler:  # noqa: PYI034 - Self came with Python 3.11
         """Interpreters that are started from now on serve until the end."""
-        self._pool = CompilerPool(self.interpreter)
+        self._pool = CompilerPool(self.interpreter, self.identity)
         return self
 
     def __exit__(

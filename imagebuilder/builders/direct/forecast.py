@@ -86,7 +86,7 @@ def forecast(
     files = [noted(file, one) for file, one in zip(found, resolution.packages, strict=True) if file is not None]
     needed = [one for one in missing if built[id(one)] is None]
     if files and not needed:
-        layers = environments.stack(request, files, target, platform=platform, room=room)[0].known()
+        layers = environments.stack(request, files, target, python, room=room)[0].known()
         if layers is not None:
             return Forecast(files, [], needed, layers)
     store = WheelStore(WHEELS.at(cache_dir))

@@ -1,7 +1,8 @@
-"""The Pythons of this machine that compile bytecode: any of the version, or for a locked image the exact one."""
+"""The Pythons of this machine that compile bytecode: the base's own version if it is here, or what a lock names."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagebuilder.errors import LockError
 from imagebuilder.layers import Compiler
+from imagebuilder.layers.compiler import Identity
 from imagebuilder.layers.writer import PINNED
 
 if TYPE_CHECKING:
@@ -22,25 +24,36 @@ if TYPE_CHECKING:
     from imagebuilder.lock.pins import PlatformPins
 
 _SECONDS: Final = 10.0
-_SAYS: Final = "import sys; print('.'.join(map(str, sys.version_info[:3])), sys.version_info[3], sep='-')"
+_SAYS: Final = (
+    "import importlib.util, sys; print(*sys.version_info[:3], sep='.'); "
+    "print(sys.version_info[3], importlib.util.MAGIC_NUMBER.hex(), sys.implementation.cache_tag, sep='\\n')"
+)
 
 
 def compiler_for(
-    request: BuildRequest, target: InstallTarget, pins: PlatformPins | None, folder: Path, environ: Mapping[str, str]
+    request: BuildRequest,
+    target: InstallTarget,
+    pins: PlatformPins | None,
+    folder: Path,
+    environ: Mapping[str, str],
+    *,
+    own: str,
 ) -> Compiler | None:
     """What compiles for an image, None where nothing is to be, or can be; what it makes is kept in `folder`.
 
-    What is pinned is stored, not compressed: the bytes that zlib writes are not the same on every machine.
+    `own` is the full version of the base's Python, which is taken where this machine has it too. What is pinned is
+    stored, not compressed: the bytes that zlib writes are not the same on every machine.
 
     Raises:
         LockError: this machine lacks the version that the lock names.
     """
     if pins is None:
-        interpreter = interpreter_for(target.python, environ) if request.site.bytecode else None
-        return Compiler(interpreter, folder) if interpreter else None
+        interpreter = interpreter_for(target.python, environ, own) if request.site.bytecode else None
+        return Compiler(interpreter, folder, identity=identity_of(interpreter)) if interpreter else None
     if not pins.bytecode:
         return None
-    return Compiler(pinned_interpreter(request.name, pins.bytecode, environ), folder, codec=PINNED)
+    interpreter = pinned_interpreter(request.name, pins.bytecode, environ)
+    return Compiler(interpreter, folder, codec=PINNED, identity=identity_of(interpreter))
 
 
 def pinned_interpreter(name: str, version: str, environ: Mapping[str, str]) -> str:
@@ -68,14 +81,16 @@ def no_bytecode(python: tuple[int, int]) -> str:
     )
 
 
-def interpreter_for(minor: tuple[int, int], environ: Mapping[str, str]) -> str | None:
-    """A Python of a minor version that runs, found as `exact_interpreter` does; of those that are kept the newest.
+def interpreter_for(minor: tuple[int, int], environ: Mapping[str, str], own: str = "") -> str | None:
+    """A Python of a minor version that runs: of the full version `own` if there is one, else this process's.
 
-    What has the name may be a shim that pyenv or another manager left for a version which is not chosen here.
+    Those that are asked are found as `exact_interpreter` does, of those that are kept the newest first. What has the
+    name may be a shim that pyenv or another manager left for a version which is not chosen here.
     """
-    if sys.version_info[:2] == minor:
-        return sys.executable
     name = ".".join(map(str, minor))
+    found = _exact(own, environ, shims=False) if own.startswith(f"{name}.") else None
+    if found is not None or sys.version_info[:2] == minor:
+        return found or sys.executable
     for path in (*_on_path(name, environ), *_kept(f"{name}.*", environ)):
         if (version_of(path) or "").startswith(f"{name}."):
             return str(path)
@@ -84,10 +99,17 @@ def interpreter_for(minor: tuple[int, int], environ: Mapping[str, str]) -> str |
 
 def exact_interpreter(version: str, environ: Mapping[str, str]) -> str | None:
     """A Python of a full version, such as 3.11.7: this process's own, one that uv or pyenv keeps, one on the PATH."""
+    return _exact(version, environ, shims=True)
+
+
+def _exact(version: str, environ: Mapping[str, str], *, shims: bool) -> str | None:
+    """As `exact_interpreter`; a shim takes longer to answer than all the others, so it is asked last, or not at all."""
     if ".".join(map(str, sys.version_info[:3])) == version:
         return sys.executable
+    found = [*_kept(version, environ), *_on_path(version, environ)]
+    scripts = [path for path in found if _is_script(path)]
     tried = set()
-    for path in (*_kept(version, environ), *_on_path(version, environ)):
+    for path in (*(path for path in found if path not in scripts), *(scripts if shims else ())):
         real = path.resolve()
         if real not in tried and version_of(path) == version:
             return str(path)
@@ -95,12 +117,29 @@ def exact_interpreter(version: str, environ: Mapping[str, str]) -> str | None:
     return None
 
 
-@cache
 def version_of(interpreter: str | Path) -> str | None:
-    """The full version of a released Python, asked once; None where it does not run."""
+    """The full version of a released Python; None where it does not run."""
+    found = identity_of(interpreter)
+    return found.version if found else None
+
+
+def identity_of(interpreter: str | Path) -> Identity | None:
+    """What a released Python is, asked once as long as its file stays the same; None where it does not run."""
+    if str(interpreter) == sys.executable and sys.implementation.cache_tag:
+        version = ".".join(map(str, sys.version_info[:3]))
+        return Identity(importlib.util.MAGIC_NUMBER, version, sys.implementation.cache_tag)
+    try:
+        status = Path(interpreter).stat()
+    except OSError:
+        return None
+    return _identity_of(str(interpreter), (status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+@cache
+def _identity_of(interpreter: str, _state: tuple[int, int, int]) -> Identity | None:
     try:
         done = subprocess.run(
-            [str(interpreter), "-I", "-S", "-c", _SAYS],
+            [interpreter, "-I", "-S", "-c", _SAYS],
             capture_output=True,
             text=True,
             check=False,
@@ -108,10 +147,18 @@ def version_of(interpreter: str | Path) -> str | None:
             timeout=_SECONDS,
             cwd="/",
         )
-    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+        version, level, magic, tag = done.stdout.split()
+        return Identity(bytes.fromhex(magic), version, tag) if done.returncode == 0 and level == "final" else None
+    except (OSError, subprocess.TimeoutExpired, ValueError):  # ValueError: it says something else, or no text
         return None
-    version, _, level = done.stdout.strip().partition("-")
-    return version if done.returncode == 0 and level == "final" else None
+
+
+def _is_script(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(2) == b"#!"
+    except OSError:
+        return False
 
 
 def _kept(version: str, environ: Mapping[str, str]) -> Iterator[Path]:

@@ -128,7 +128,7 @@ class Environments:
         check()
         if not files:
             return Installed([])
-        work, warnings = self.stack(request, files, target, platform=platform, room=room, check=check)
+        work, warnings = self.stack(request, files, target, python, room=room, check=check)
 
         def fetch(wanted: list[LockedFile], arrived: Callable[[WheelFile], None] = lambda _: None) -> list[WheelFile]:
             return fetched(
@@ -201,8 +201,8 @@ class Environments:
         request: BuildRequest,
         files: list[LockedFile],
         target: InstallTarget,
+        python: PythonTarget,
         *,
-        platform: Platform,
         room: int,
         check: Callable[[], None] = lambda: None,
     ) -> tuple[Stack, tuple[str, ...]]:
@@ -214,8 +214,9 @@ class Environments:
         budget = min(_MOST_LAYERS, (LAYER_LIMIT - room) // 2)  # as much again for bytecode
         if budget < 1:
             raise NotDirectError(f"{request.name}: the base and the steps leave no layer for packages")
-        pins = request.pins.of(platform) if request.pins else None
-        compiler = compiler_for(request, target, pins, BYTECODE.at(self._cache_dir), self._environ)
+        pins = request.pins.of(python.platform) if request.pins else None
+        folder = BYTECODE.at(self._cache_dir)
+        compiler = compiler_for(request, target, pins, folder, self._environ, own=python.full_version)
         warned = compiler is None and pins is None and request.site.bytecode
         work = Stack(self._cache_dir, files, target, budget=budget, compiler=compiler, check=check, made=request.made)
         return work, (no_bytecode(target.python),) if warned else ()
