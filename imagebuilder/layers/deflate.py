@@ -37,7 +37,7 @@ _ZEROS = re.compile(rb"(\0{4,})")
 
 def _match(length: int) -> tuple[int, int]:
     """The bits of a match of 3 to 258 bytes at distance one, and how many they are."""
-    code, base, extra = _LENGTHS[length]
+    code, base, extra = LENGTH_CODES[length]
     bits, count = (_reversed_bits(code - 256, 7), 7) if code < 280 else (_reversed_bits(0xC0 + code - 280, 8), 8)
     bits |= (length - base) << count
     return bits, count + extra + 5  # distance code 0: five bits, all zero
@@ -55,7 +55,7 @@ def _length_codes() -> dict[int, tuple[int, int, int]]:
     return codes
 
 
-_LENGTHS: Final = _length_codes()
+LENGTH_CODES: Final = _length_codes()
 
 
 @lru_cache(4096)

@@ -14,6 +14,7 @@ from imagebuilder.layers import fast_zlib
 from imagebuilder.layers.ahead import ahead
 from imagebuilder.layers.deflate import GZIP_HEADER, gzip_member, gzip_trailer
 from imagebuilder.layers.layer import MEDIA_TYPE, Layer, OnDisk, Packed, TarEntry
+from imagebuilder.layers.squeeze import squeezed_member
 from imagebuilder.layers.tar_header import END, Kind, header, padding
 from imagebuilder.registry.descriptor import Descriptor
 from imagebuilder.sources.content import READ_FLAGS, unreadable
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 PINNED: Final = "pinned"  # what is ours is nearly not compressed: the same bytes on every machine
 ZLIB: Final = fast_zlib.ENCODER  # compressed: the bytes depend on the zlib at hand
-_OWN_LIMIT: Final = {PINNED: 16 << 10, ZLIB: 1 << 20}
+SQUEEZED: Final = "squeezed-1"  # compressed slowly: the same bytes on every machine
+_OWN_LIMIT: Final = {PINNED: 16 << 10, ZLIB: 1 << 20, SQUEEZED: 512 << 10}
 # From here on reading and inflating has a thread of its own; smaller layers are written side by side anyway.
 _LARGE: Final = 256 << 20
 _BATCH: Final = 512 << 10
@@ -44,8 +46,8 @@ def write_layer(
 ) -> Layer:
     """Write entries, in this order, as a blob into the folder `blobs` of an OCI layout.
 
-    `codec` is PINNED or ZLIB, for what does not come compressed. `check` is called for every piece, to raise where
-    nobody wants the layer any more. Nothing is left there when it fails.
+    `codec` is PINNED, ZLIB or SQUEEZED, for what does not come compressed. `check` is called for every piece, to raise
+    where nobody wants the layer any more. Nothing is left there when it fails.
 
     Raises:
         SourceError: a wheel is not what it says.
@@ -80,7 +82,7 @@ class _Sink:
     def __init__(self, file: BinaryIO, codec: str, check: Callable[[], None]) -> None:
         self.file = file
         self.check = check
-        self.member = gzip_member if codec == PINNED else _compressed
+        self.member = {PINNED: gzip_member, ZLIB: _compressed, SQUEEZED: squeezed_member}[codec]
         self.limit = _OWN_LIMIT[codec]
         self.blob, self.diff = hashlib.sha256(), hashlib.sha256()
         self.size = 0

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # The form of assembled images: raise it with every change to the bytes that the same spec and lock make, which a test
 # tells; locks of another form are stale, so that none of two machines makes other bytes under the same identifier.
-FORM: Final = 2
+FORM: Final = 3
 
 # Where a file is got from does not make it another one.
 _PLACES = ("url", "size")

@@ -116,7 +116,7 @@ def _full_disk(_self: Path, _target: object) -> None:
         ((ONE, "sha256:1"), "has digest = 'sha256:1', which is no digest"),
         (("step = 1", "step = 0"), "step = 0, which is no number of a layer"),
         (("step = 1", 'step = "1"'), "step = '1', which is no number of a layer"),
-        (("form = 2", "form = true"), "has form = True, which is no number"),
+        (("form = 3", "form = true"), "has form = True, which is no number"),
         (("machine =", 'build-tools-until = "--x"\nmachine ='), "build-tools-until = '--x', which is no time"),
         (('spec = "spec.py"', "spec = 3"), "has spec = 3, which is not a string"),
         (("[[image.platform]]", "[[image.plat]]"), "image 'app'.* no list of tables named platform|platform"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from imagebuilder.builders.direct.record import Laid, Python
 from imagebuilder.builders.events import Warning  # noqa: A004 - the design's event
-from imagebuilder.layers.writer import PINNED, ZLIB
+from imagebuilder.layers.writer import PINNED, SQUEEZED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,8 +51,7 @@ class Made:
 
     def copy(self, assembly: Assembly, op: Copy) -> Laid:
         """Out of a material; the task SDK is for one Python, as packages are."""
-        # What zlib writes is not the same on every machine, as what is locked must be.
-        codec = ZLIB if op.sdk and self._request.pins is None else PINNED
+        codec = SQUEEZED if op.sdk else PINNED
         make = partial(assembly.copy, op, self._plan.materials[op.files], codec)
         laid = _laid(assembly, make, assembly.absolute(op.dst))
         if not op.sdk:

@@ -279,7 +279,7 @@ def test_the_form_of_assembled_images(
     )
     made = bench.build(image.with_user("somebody").with_entrypoint("demo"))
     own = [layer["digest"] for layer in made.manifest["layers"][1:]]
-    assert FORM == 2
+    assert FORM == 3
     assert [made.manifest["config"]["digest"], *own] == [
         "sha256:90eb7a571615aa95ea818253260327c128f949e384c35dbcea468ca53b32d1a2",
         "sha256:cb4b4668d52c064e3459e6ea1f25a28a44ab59a4156ccec9372c1b18c5d4f1a2",
