@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from imagebuilder.cache.kinds import IMAGES, LAYERS
@@ -22,6 +23,12 @@ class Remembered:
     def __init__(self, cache_dir: Path) -> None:
         self._cache = LayerCache(LAYERS.at(cache_dir))
         self._store = OCILayout(IMAGES.at(cache_dir))
+        self._making = Lock()
+
+    def knows(self, contents: str, codec: str) -> bool:
+        """Whether there is a layer of these contents, wherever they lie in it."""
+        layer = self._cache.get(_key("contents", codec, contents))
+        return layer is not None and self._is_there(layer)
 
     def layer(
         self,
@@ -33,18 +40,26 @@ class Remembered:
     ) -> Layer:
         """The layer of these entries, made only where it is not there; `contents` differs where theirs do.
 
+        One is made at a time: who asks for the same one meanwhile waits for it.
         Its digest is not looked at: whoever reads it, to push or to write it elsewhere, verifies it.
         """
         rows = [(one.path, one.kind.value, one.mode, one.size, one.link, one.owner) for one in entries]
-        key = hashlib.sha256(repr(("files", LAYOUT_VERSION, rows, owner, codec, contents)).encode()).hexdigest()
-        layer = self._cache.get(key)
-        if layer is None or not self._is_there(layer):
-            layer = make()
-            self._cache.put(key, layer)
-        return layer
+        key = _key("files", rows, owner, codec, contents)
+        with self._making:
+            layer = self._cache.get(key)
+            if layer is None or not self._is_there(layer):
+                layer = make()
+                self._cache.put(key, layer)
+            if not self.knows(contents, codec):
+                self._cache.put(_key("contents", codec, contents), layer)
+            return layer
 
     def _is_there(self, layer: Layer) -> bool:
         try:
             return self._store.path(layer.descriptor.digest).stat().st_size == layer.descriptor.size
         except OSError:
             return False
+
+
+def _key(*parts: object) -> str:
+    return hashlib.sha256(repr((LAYOUT_VERSION, *parts)).encode()).hexdigest()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from imagebuilder.builders.direct.ahead import made_ahead
 from imagebuilder.builders.direct.assembly import Assembly
 from imagebuilder.builders.direct.contents import Made
 from imagebuilder.builders.direct.record import ASSEMBLY, BASE_DIGEST, BASE_NAME, Laid, Record
@@ -31,7 +32,6 @@ from imagebuilder.plan.ops import (
     SetWorkdir,
 )
 from imagebuilder.plan.render import shows
-from imagebuilder.sources.material import LaterMaterial
 from imagebuilder.spec.reference import Reference
 
 if TYPE_CHECKING:
@@ -107,23 +107,15 @@ class Work:
             raise NotDirectError(
                 f"{self.request.name}: the base {self.base.name} has ONBUILD steps, which must run", layer=0
             )
-        self._begin()
-        for number, step in enumerate(self.plan.steps):
-            self.tools.check()
-            self._step(number, step)
+        with made_ahead(self.tools, self.base, self.assembly.facts, self.plan):
+            for number, step in enumerate(self.plan.steps):
+                self.tools.check()
+                self._step(number, step)
         user = self.users.of_container
         if user is not None:
             self.assembly.set_user(user)
         self.assembly.set_labels(dict(self.plan.labels))
         return self.assembly.finish(self._annotations())
-
-    def _begin(self) -> None:
-        """What takes its time is made while earlier steps are done."""
-        for step in self.plan.steps:
-            if isinstance(step.op, Copy):
-                material = self.plan.materials.get(step.op.files)  # a rebase has none
-                if isinstance(material, LaterMaterial):
-                    material.begin()
 
     def _annotations(self) -> dict[str, str]:
         """Where the base ends and how the rest was put on it; where steps ran below, only they can be run again."""
