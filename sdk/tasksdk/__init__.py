@@ -13,11 +13,15 @@ if TYPE_CHECKING:
     from tasksdk.code_bundle import CodeBundle
     from tasksdk.context.checkpoint import Checkpoint
     from tasksdk.context.current import ActionID, Context, ContextData, GroupData, TaskContext, ctx
+    from tasksdk.context.custom import custom_context, get_custom_context
     from tasksdk.context.group import group
+    from tasksdk.context.logger import logger
     from tasksdk.context.report import Deck, Report
     from tasksdk.errors import IgnoreOutputs, NonRecoverableError, TaskError, TaskSdkError
     from tasksdk.interface import NativeInterface, kwtypes
     from tasksdk.running.action import Action
+    from tasksdk.running.initialize import current_domain, current_project, init, init_from_config, init_in_cluster
+    from tasksdk.running.mapping import map  # noqa: A004 - the API's word
     from tasksdk.running.plugins import TaskPlugin, register_plugin
     from tasksdk.running.run import Run
     from tasksdk.running.runner import run, with_runcontext
@@ -47,7 +51,7 @@ if TYPE_CHECKING:
     from tasksdk.values.documentation import Documentation
     from tasksdk.values.pod import PodTemplate
     from tasksdk.values.resources import Device, Resources
-    from tasksdk.values.retry import RetryStrategy
+    from tasksdk.values.retry import Backoff, RetryStrategy
     from tasksdk.values.reuse import ReusePolicy
     from tasksdk.values.timeout import Timeout
 
@@ -92,10 +96,21 @@ _HOMES = {
     "tasksdk.task.metadata": ("TaskMetadata",),
     "tasksdk.values.pod": ("PodTemplate",),
     "tasksdk.values.resources": ("Device", "Resources"),
-    "tasksdk.values.retry": ("RetryStrategy",),
+    "tasksdk.values.retry": ("Backoff", "RetryStrategy"),
     "tasksdk.values.reuse": ("ReusePolicy",),
     "tasksdk.values.timeout": ("Timeout",),
+    "tasksdk.running.initialize": (
+        "current_domain",
+        "current_project",
+        "init",
+        "init_from_config",
+        "init_in_cluster",
+    ),
+    "tasksdk.context.custom": ("custom_context", "get_custom_context"),
+    "tasksdk.context.logger": ("logger",),
+    "tasksdk.running.mapping": ("map",),
 }
+_MODULES = {"errors", "extras", "git", "io", "report", "types"}
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -106,6 +121,7 @@ __all__ = [
     "Action",
     "ActionID",
     "AsyncFunctionTaskTemplate",
+    "Backoff",
     "Cache",
     "CachePolicy",
     "Checkpoint",
@@ -160,11 +176,20 @@ __all__ = [
     "TypeTransformer",
     "VoidPromise",
     "ctx",
+    "current_domain",
+    "current_project",
+    "custom_context",
     "default_task_resolver",
     "default_task_template_resolver",
     "deploy",
+    "get_custom_context",
     "group",
+    "init",
+    "init_from_config",
+    "init_in_cluster",
     "kwtypes",
+    "logger",
+    "map",
     "register_plugin",
     "run",
     "trace",
@@ -174,6 +199,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its module."""
+    if name in _MODULES:
+        from importlib import import_module
+
+        return import_module(f"tasksdk.{name}")
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'tasksdk' has no attribute {name!r}")
     from importlib import import_module

@@ -6,19 +6,20 @@
     │   ├── TaskInputError                  a surplus, missing or ill-typed input
     │   ├── ConversionError (TypeError)     a value that is not of its type, or a literal that holds no value of it
     │   └── TaskNotFoundError (LookupError) a resolver, a name or a module that leads to no task
-    ├── TaskError                        a task ran and failed, somewhere else; carries the remote traceback
+    ├── TaskError                        a task failed; carries the remote traceback where it ran somewhere else
     │   ├── TaskTimeoutError (TimeoutError) it ran, or waited, longer than it may
     │   ├── TaskAbortedError                somebody aborted it
-    │   └── OutOfMemoryError                its container needed more memory than it may have
+    │   ├── OutOfMemoryError                its container needed more memory than it may have
+    │   └── NonRecoverableError             raised by users: do not retry this
     ├── TaskOutputError                  a task returned what its interface does not say
-    ├── NonRecoverableError              raised by users: do not retry this
     ├── EngineError                      an engine could not run, or could not be asked
     ├── StoreError                       the record of runs and kept results could not be read or written
     └── MissingDependencyError (ImportError) an extra is not installed
 
     IgnoreOutputs (Exception)            raised by users: this replica's outputs are not the task's
 
-A message says what failed and why; `hint` says what to write next.
+A message says what failed and why; `hint` says what to write next. Some have the newer API's names too:
+RuntimeUserError is TaskError, OOMError is OutOfMemoryError, ActionAbortedError is TaskAbortedError.
 """
 
 from __future__ import annotations
@@ -102,15 +103,15 @@ class OutOfMemoryError(TaskError):
     """The task's container needed more memory than it may have."""
 
 
-class TaskOutputError(TaskSdkError, TypeError):
-    """A task returned something that its interface does not say."""
-
-
-class NonRecoverableError(TaskSdkError):
+class NonRecoverableError(TaskError):
     """Raise it in a task whose failure no retry can mend."""
 
-    def __init__(self, message: str = "", *, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(self, message: str = "", code: str = "NonRecoverableError", *, hint: str | None = None) -> None:
+        super().__init__(message, code=code, recoverable=False, hint=hint)
+
+
+class TaskOutputError(TaskSdkError, TypeError):
+    """A task returned something that its interface does not say."""
 
 
 class EngineError(TaskSdkError):
@@ -127,3 +128,8 @@ class MissingDependencyError(TaskSdkError, ImportError):
 
 class IgnoreOutputs(Exception):  # noqa: N818 - users raise it by this name; it is a request, not an error
     """Raise it where the outputs of this process are not the task's, as the workers of a distributed training do."""
+
+
+RuntimeUserError = TaskError
+OOMError = OutOfMemoryError
+ActionAbortedError = TaskAbortedError

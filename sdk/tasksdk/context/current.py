@@ -49,7 +49,10 @@ class GroupData:
 
 
 class TaskContext:
-    """What a task may ask about itself while it runs; `data` is what `pre` put there."""
+    """What a task may ask about itself while it runs.
+
+    `data` is what `pre` put there; `custom_context` are texts that go on to the tasks it calls.
+    """
 
     __slots__ = (
         "_report",
@@ -58,6 +61,7 @@ class TaskContext:
         "checkpoint",
         "code_bundle",
         "compiled_image_cache",
+        "custom_context",
         "data",
         "group_data",
         "input_path",
@@ -85,6 +89,7 @@ class TaskContext:
         group_data: GroupData | None = None,
         report: Report | None = None,
         data: dict[str, Any] | None = None,
+        custom_context: Mapping[str, str] | None = None,
     ) -> None:
         self.action = action
         self._version = version
@@ -98,7 +103,9 @@ class TaskContext:
         self.mode: Mode = mode
         self.task_name = task_name
         self.group_data = group_data
-        self._report = report
+        # Shared by every context that is this one with some fields changed.
+        self._report: list[Report] = [] if report is None else [report]
+        self.custom_context: Mapping[str, str] = custom_context or {}
         self.data: dict[str, Any] = {} if data is None else data
 
     @property
@@ -118,16 +125,16 @@ class TaskContext:
     @property
     def report(self) -> Report:
         """The page that this action writes; made when it is first used."""
-        if self._report is None:
+        if not self._report:
             from tasksdk.context.report import Report
 
-            self._report = Report(self.task_name or self.action.name)
-        return self._report
+            self._report.append(Report(self.task_name or self.action.name))
+        return self._report[0]
 
     @property
     def written_report(self) -> Report | None:
         """The page, where the task used it."""
-        return self._report
+        return self._report[0] if self._report else None
 
     @property
     def checkpoints(self) -> Checkpoint | None:

@@ -19,12 +19,12 @@ class Pool:
     """At most as many workers as the policy says.
 
     The fewest are started with the first attempt and stay as long as any attempt came within `idle_ttl`; each of the
-    others goes when it itself was idle for that long.
+    others goes when it itself was idle for `scaledown_ttl`, which by default is the same.
     """
 
     def __init__(self, policy: ReusePolicy, start: Callable[[], Awaitable[Worker]]) -> None:
         self._fewest, most = policy.bounds
-        self._ttl = policy.idle_seconds
+        self._ttl, self._surplus_ttl = policy.idle_seconds, policy.surplus_seconds
         self._start = start
         self._places = asyncio.Semaphore(most)
         self._idle: list[Worker] = []
@@ -104,16 +104,21 @@ class Pool:
 
     def _rest(self, worker: Worker) -> None:
         self._idle.append(worker)
-        self._timers[worker] = asyncio.get_running_loop().call_later(self._ttl, self._look_at, worker)
-
-    def _look_at(self, worker: Worker) -> None:
-        """Let a worker go that nobody needed."""
         loop = asyncio.get_running_loop()
-        due = (loop.time() if self._busy else self._used) + self._ttl
-        if self._busy + len(self._idle) > self._fewest or due <= loop.time():
+        now, first = loop.time(), min(self._ttl, self._surplus_ttl)
+        self._timers[worker] = loop.call_at(now + first, self._look_at, worker, now)
+
+    def _look_at(self, worker: Worker, since: float) -> None:
+        """Let a worker go that nobody needed since then."""
+        loop = asyncio.get_running_loop()
+        if self._busy + len(self._idle) > self._fewest:
+            due = since + self._surplus_ttl
+        else:
+            due = (loop.time() if self._busy else self._used) + self._ttl
+        if due <= loop.time():
             self._let_go(worker)
         else:
-            self._timers[worker] = loop.call_at(due, self._look_at, worker)
+            self._timers[worker] = loop.call_at(due, self._look_at, worker, since)
 
     def _let_go(self, worker: Worker) -> None:
         self._idle.remove(worker)

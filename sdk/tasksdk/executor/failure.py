@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasksdk.errors import NonRecoverableError, TaskDefinitionError, TaskError, UserInputError
+from tasksdk.errors import TaskDefinitionError, TaskError, UserInputError
 from tasksdk.task.traceback import legible, user_traceback
 
 
@@ -36,6 +36,6 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, SystemExit):
         text = f"{text.rstrip()}\nthe task called sys.exit({error.code!r}): a task ends by returning or by raising\n"
         return Failure("SystemExit", text, recoverable=True)
-    final = (NonRecoverableError, UserInputError, TaskDefinitionError, ImportError, SyntaxError)
+    final = (UserInputError, TaskDefinitionError, ImportError, SyntaxError)
     recoverable = not isinstance(error, final) and not (isinstance(error, TaskError) and not error.recoverable)
     return Failure(type(error).__name__, text, recoverable=recoverable, by_user=not isinstance(error, OSError))

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from tasksdk.context.checkpoint import Checkpoint
 from tasksdk.context.current import ActionID, TaskContext, current
-from tasksdk.errors import NonRecoverableError, TaskAbortedError, TaskError, UserInputError
+from tasksdk.errors import TaskAbortedError, TaskError, TaskTimeoutError, UserInputError
 from tasksdk.literals import Literals, check_size, to_literal, to_literal_aio, to_value, to_value_aio
 from tasksdk.running.kept import CacheKeys
 from tasksdk.running.names import ActionNames
 from tasksdk.store.rows import ActionRow
 from tasksdk.task.code_version import version_of
+from tasksdk.values.retry import LONGEST
+from tasksdk.values.settings import TaskSettings
 from tasksdk.wire import read_map, write_map
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tasksdk.context.current import Mode
     from tasksdk.interface import NativeInterface
     from tasksdk.running.body import Body
@@ -45,6 +49,10 @@ class RunState:
         code_bundle: Any = None,
         images: dict[str, str] | None = None,
         recorded: bool = True,
+        custom_context: Mapping[str, str] | None = None,
+        keeps: bool = True,
+        raw_data: str | None = None,
+        changes: TaskSettings | None = None,
     ) -> None:
         self.name = name
         self.folder = folder
@@ -55,11 +63,22 @@ class RunState:
         self.recompute = recompute
         self.code_bundle = code_bundle
         self.images = images if images is not None else {}
+        self.custom_context = custom_context or {}
+        self.keeps = keeps
+        self.raw_data = raw_data or folder
+        self._changes = None if changes == TaskSettings() else changes
         self.names = ActionNames()
         self.done: dict[str, ActionRow] = {}
         self.live: dict[str, TaskContext] = {}
         self.turn: Turn | None = None
         self._hidden: set[str] = set()
+
+    def changed(self, task: Task) -> Task:
+        """The task with what the run says over its own settings."""
+        if self._changes is None:
+            return task
+        settings = self._changes.over(task.settings)
+        return task.override(**{name: getattr(settings, name) for name in ("env_vars", "queue", "interruptible")})
 
     def recover(self) -> None:
         """Look up what an earlier process of this run has finished."""
@@ -129,7 +148,7 @@ class Call:
     def __init__(self, state: RunState, body: Body, task: Task, literals: Literals, caller: TaskContext | None) -> None:
         self.state = state
         self.body = body
-        self.task = task
+        self.task = state.changed(task)
         self.literals = literals
         self.caller = caller
         inputs = write_map(literals)
@@ -149,7 +168,7 @@ class Call:
             return None if done.outputs is None else read_map(done.outputs)
         cache = self.task.cache
         try:
-            if cache.enabled and state.database is not None:
+            if cache.enabled and state.keeps and state.database is not None:
                 outputs = await self._kept(state.database, cache)
             else:
                 outputs = await self._attempts()
@@ -200,20 +219,41 @@ class Call:
         retries, row = self.task.retries, self.row
         self.state.put(row)
         while True:
+            task = self._bounded()
             row.attempts += 1
             context = context_of(self.state, self.task, row, self.caller)
             self.state.live[row.name] = context
             try:
-                return await self.body.run(self.task, context, self.literals)
+                return await self.body.run(task, context, self.literals)
             except Exception as error:
                 if row.attempts > retries.count or not may_retry(error):
                     raise
-            await self.body.wait(retries.delay(row.attempts))
+            await self.body.wait(min(retries.delay(row.attempts), self._left() or LONGEST))
+
+    def _left(self) -> float | None:
+        """What is left of the deadline in seconds; None where there is none."""
+        deadline = self.task.timeout.deadline_seconds
+        return None if deadline is None else max(0.0, self.row.started + deadline - time.time())
+
+    def _bounded(self) -> Task:
+        """The task, with what is left of its deadline for a bound.
+
+        Raises:
+            TaskTimeoutError: nothing is left.
+        """
+        left = self._left()
+        if left is None:
+            return self.task
+        if left == 0.0:
+            bound = self.task.timeout.deadline_seconds
+            text = f"task {self.task.name} had not ended {bound:g} s after it was called"
+            raise TaskTimeoutError(text, code="Timeout")
+        return self.task.override(timeout=self.task.timeout.within(left))
 
 
 def may_retry(error: Exception) -> bool:
     """Whether another attempt may help."""
-    if isinstance(error, (NonRecoverableError, UserInputError, TaskAbortedError)):
+    if isinstance(error, (UserInputError, TaskAbortedError)):
         return False
     return not (isinstance(error, TaskError) and not error.recoverable)
 
@@ -225,7 +265,7 @@ def context_of(state: RunState, task: Task, row: ActionRow, caller: TaskContext 
     return TaskContext(
         action=ActionID(row.name, state.name, row.attempts),
         version=state.version or partial(version_of, task),
-        raw_data=f"{folder}/data",
+        raw_data=f"{state.raw_data}/{row.name}/data",
         input_path=f"{folder}/inputs.pb",
         output_path=f"{folder}/{row.attempts}",
         run_base_dir=state.folder,
@@ -235,11 +275,12 @@ def context_of(state: RunState, task: Task, row: ActionRow, caller: TaskContext 
         mode=state.mode,
         task_name=task.name,
         group_data=None if caller is None else caller.group_data,
+        custom_context=state.custom_context if caller is None else caller.custom_context,
     )
 
 
 def _carrier(state: RunState) -> TaskContext:
-    return TaskContext(action=ActionID("", state.name), raw_data=f"{state.folder}/inputs", run_base_dir=state.folder)
+    return TaskContext(action=ActionID("", state.name), raw_data=f"{state.raw_data}/inputs", run_base_dir=state.folder)
 
 
 def _phase_of(error: BaseException) -> str:

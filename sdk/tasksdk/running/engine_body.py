@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from imagebuilder.spec.redact import Redactor
+from tasksdk.configuration import configuration
 from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason, Phase, Reuse
 from tasksdk.errors import (
     OutOfMemoryError,
@@ -17,6 +18,7 @@ from tasksdk.errors import (
     TaskTimeoutError,
 )
 from tasksdk.running.container_files import files_of
+from tasksdk.running.container_hooks import hooked, run_hooked
 from tasksdk.running.errors_document import task_error
 from tasksdk.running.names import attempt_name
 from tasksdk.running.notice import say_once
@@ -74,6 +76,11 @@ class EngineBody:
         plugin = plugin_for(task.task_type)
         if plugin is not None:
             return await run_by_plugin(plugin, task, context, literals)
+        if hooked(task):
+            return await run_hooked(task, context, literals, self._run)
+        return await self._run(task, context, literals)
+
+    async def _run(self, task: Task, context: TaskContext, literals: Literals) -> Literals | None:
         assert context.input_path is not None
         assert context.output_path is not None
         await asyncio.to_thread(storage.write, context.input_path, write_map(literals))
@@ -134,6 +141,7 @@ class EngineBody:
             images=state.images,
             code_bundle=bundle,
             root_dir=self._root,
+            **configuration().project.named,
             input_path=context.input_path,
             output_path=context.output_path,
             raw_data_path=context.raw_data,
@@ -169,7 +177,9 @@ class EngineBody:
             max_runtime=task.timeout.runtime_seconds,
             max_queued=task.timeout.queued_seconds,
             # What lies at a URL is reached over the network.
-            folders=() if storage.local_path(state.folder) is None else (state.folder,),
+            folders=tuple(
+                folder for folder in dict.fromkeys((state.folder, state.raw_data)) if storage.local_path(folder)
+            ),
             interruptible=task.interruptible,
             queue=task.queue,
             pod_template=task.pod_template,

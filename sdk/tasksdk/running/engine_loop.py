@@ -9,9 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from tasksdk.configuration import configuration
 from tasksdk.engines.registry import open_engine
 from tasksdk.errors import TaskAbortedError, UserInputError
-from tasksdk.running.configuration import configuration
 from tasksdk.running.notice import say_once
 
 if TYPE_CHECKING:

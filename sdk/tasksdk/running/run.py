@@ -10,6 +10,7 @@ from tasksdk.running.action import Action
 from tasksdk.running.names import ROOT
 from tasksdk.running.outputs import Outputs, Waiting
 from tasksdk.store.rows import ActionRow
+from tasksdk.types.waiting import on_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,14 +104,14 @@ class Run:
 
     def wait(self) -> Waiting:
         """Wait for its end, whatever that is; with await where an event loop runs."""
-        if not _on_loop():
+        if not on_loop():
             _ = self.error
         return Waiting(self)
 
     def outputs(self) -> Outputs:
         """Its outputs; raises what the task raised."""
         outputs = Outputs(self)
-        if not _on_loop() or self.done:
+        if not on_loop() or self.done:
             _ = self.values
         return outputs
 
@@ -160,13 +161,3 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({self.name!r}, task={self.task_name!r}, mode={self.mode!r}, phase={self.phase!r})"
-
-
-def _on_loop() -> bool:
-    from asyncio import get_running_loop
-
-    try:
-        get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasksdk.context.current import Context, ContextData
+from tasksdk.context.custom import get_custom_context
 from tasksdk.errors import StoreError, TaskAbortedError, UserInputError
 from tasksdk.running.calls import RunState
 from tasksdk.running.local_controller import LocalController
@@ -18,15 +19,20 @@ from tasksdk.store.rows import RunRow
 from tasksdk.store.turns import Turn
 from tasksdk.task.base import Task
 from tasksdk.task.deployed import LazyEntity
+from tasksdk.values.settings import TaskSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Mapping
 
     from tasksdk.context.current import Mode
     from tasksdk.engines.port import Engine
     from tasksdk.running.remote_controller import RemoteController
 
 _MODES = ("local", "remote", "hybrid")
+_OPTIONS = (
+    *("mode", "name", "engine", "version", "overwrite_cache", "disable_run_cache", "run_base_dir", "raw_data_path"),
+    *("env_vars", "queue", "interruptible", "custom_context"),
+)
 
 
 class RunMethod:
@@ -55,8 +61,19 @@ class Runner:
         *,
         version: str = "",
         overwrite_cache: bool = False,
+        disable_run_cache: bool = False,
         run_base_dir: str | None = None,
+        raw_data_path: str | None = None,
+        env_vars: Mapping[str, str] | None = None,
+        queue: str | None = None,
+        interruptible: bool | None = None,
+        custom_context: Mapping[str, str] | None = None,
+        **unknown: Any,
     ) -> None:
+        if unknown:
+            raise UserInputError(
+                f"with_runcontext has no option {', '.join(sorted(unknown))}", hint=f"there are: {', '.join(_OPTIONS)}"
+            )
         if mode is not None and mode not in _MODES:
             raise UserInputError(f"{mode!r} is not a mode", hint='write mode="local", "remote" or "hybrid"')
         self.mode: Literal["local", "remote", "hybrid"] = mode or "local"
@@ -64,7 +81,11 @@ class Runner:
         self.engine = engine
         self.version = version
         self.overwrite_cache = overwrite_cache
+        self.keeps = not disable_run_cache
         self.run_base_dir = run_base_dir
+        self.raw_data_path = raw_data_path
+        self.changes = TaskSettings(env_vars=env_vars, queue=queue, interruptible=interruptible)
+        self.custom_context = dict(custom_context or {})
         self.run = RunMethod(self)
 
     def start(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
@@ -101,7 +122,7 @@ class Runner:
         return LocalController(state, self._there(state) if self.mode == "hybrid" else None)
 
     def _there(self, state: RunState) -> RemoteController:
-        from tasksdk.running.configuration import configuration
+        from tasksdk.configuration import configuration
         from tasksdk.running.engine_body import EngineBody
         from tasksdk.running.engine_loop import engine_loop
         from tasksdk.running.images import Images
@@ -131,7 +152,18 @@ class Runner:
         store = database()
         name = self.name or new_run_name()
         folder = f"{self.run_base_dir or store.folder + '/runs'}/{name}"
-        state = RunState(name, folder, self.mode, store, version=self.version, recompute=self.overwrite_cache)
+        state = RunState(
+            name,
+            folder,
+            self.mode,
+            store,
+            version=self.version,
+            recompute=self.overwrite_cache,
+            keeps=self.keeps,
+            raw_data=self.raw_data_path and f"{self.raw_data_path.rstrip('/')}/{name}",
+            changes=self.changes,
+            custom_context={**get_custom_context(), **self.custom_context},
+        )
         if self.name is not None:
             state.turn = _turn(store.folder, name)
             state.recover()
@@ -217,16 +249,19 @@ def with_runcontext(
     mode: Mode | None = None,
     name: str | None = None,
     engine: str | Engine | None = None,
-    *,
-    version: str = "",
-    overwrite_cache: bool = False,
-    run_base_dir: str | None = None,
+    **options: Any,
 ) -> Runner:
     """A runner with these options: `with_runcontext(mode="remote").run(task, x=1)`.
 
-    A run of the same name as an earlier one takes over what that one has finished.
+    A run of the same name as an earlier one takes over what that one has finished. Further options: `version`;
+    `overwrite_cache` computes anew and keeps that, `disable_run_cache` looks up and keeps nothing; `run_base_dir` and
+    `raw_data_path` say where the run's files and the values' files go; `env_vars`, `queue` and `interruptible` go over
+    those of each task; `custom_context` are texts that each task sees.
+
+    Raises:
+        UserInputError: there is no such option.
     """
-    return Runner(mode, name, engine, version=version, overwrite_cache=overwrite_cache, run_base_dir=run_base_dir)
+    return Runner(mode, name, engine, **options)
 
 
 run = Runner().run

@@ -227,6 +227,11 @@ class Task(Templated, Configured, Tracked):
 
         return await to_thread(self.forward, *args, **kwargs)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        from tasksdk.task.pickled import reduced
+
+        return reduced(self)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
 

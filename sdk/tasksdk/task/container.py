@@ -84,6 +84,12 @@ class ContainerTask(PythonTask):
 
         return container_message(self, settings, self.arguments, self.command)
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it; on an event loop, which it would hold up, what is to be awaited."""
+        from tasksdk.task.dispatch import may_await
+
+        return self.aio(*args, **kwargs) if may_await() else super().__call__(*args, **kwargs)
+
     def execute(self, **kwargs: Any) -> Any:
         """Run the container on this machine's Docker and read what it wrote."""
         from tasksdk.running.container_run import run_container

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from tasksdk.configuration import configuration
 from tasksdk.errors import TaskNotFoundError, UserInputError
 from tasksdk.store.database import database
 from tasksdk.task.deployed import DeployedContainer, DeployedTask, deployed, spec_of
@@ -41,7 +42,9 @@ def deploy(*environments: Environment, version: str | None = None) -> Deployment
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UserInputError(f"two tasks are called {twice}", hint="give one of the environments another name")
-    templates = [task.to_template(SerializationContext(version=version or "")) for task in tasks]
+    templates = [
+        task.to_template(SerializationContext(version=version or "", **configuration().project.named)) for task in tasks
+    ]
     store = database()
     specs = [spec_of(task, template, store.folder) for task, template in zip(tasks, templates, strict=True)]
     if version is None:

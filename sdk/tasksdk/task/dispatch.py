@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Coroutine
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tasksdk.context.current import Context
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tasksdk.task.base import Task
 
 T = TypeVar("T")
+_asynchronous: ContextVar[bool] = ContextVar("tasksdk_asynchronous", default=True)
 
 
 async def dispatch(task: Task, context: Context, literals: Literals) -> Literals:
@@ -72,17 +74,33 @@ async def _with_page(task: Task, interface: NativeInterface, literals: Literals,
 
 async def run_body(task: Task, params: TaskContext | None, kwargs: dict[str, Any]) -> Any:
     """Call the body between `pre` and `post`; awaitable results are awaited."""
-    added = task.pre(**kwargs)
-    if added and params is not None:
-        params.data.update(added)
-    value = task.execute(**kwargs)
+    token = _asynchronous.set(task.is_async)
+    try:
+        added = await _settled(task.pre(**kwargs))
+        if added and params is not None:
+            params.data.update(added)
+        return await _settled(task.post(await _settled(task.execute(**kwargs))))
+    finally:
+        _asynchronous.reset(token)
+
+
+def may_await() -> bool:
+    """Whether whoever calls a task here can await it: an event loop runs, and the running task is on it."""
+    if not _asynchronous.get():
+        return False
+    from tasksdk.types.waiting import on_loop
+
+    return on_loop()
+
+
+async def _settled(value: Any) -> Any:
     while isinstance(value, Awaitable):
         awaited = await value
         if awaited is value:
             # A file or a frame, which may be awaited like the results of its methods, and gives itself.
             break
         value = awaited
-    return task.post(value)
+    return value
 
 
 def dispatch_message(

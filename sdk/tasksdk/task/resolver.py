@@ -71,16 +71,24 @@ class DefaultTaskResolver(TaskResolverMixin):
 
     def loader_args(self, settings: SerializationContext, t: Task) -> list[str]:
         """The task's module, and the variable or function it is there."""
-        module_name = t.instantiated_in
-        module = sys.modules.get(module_name or "")
-        function = getattr(t, "__name__", None)
+        name = self.name_of(t)
+        return ["task-module", _importable(t.instantiated_in or "", settings.root_dir), "task-name", name]
+
+    def name_of(self, t: Task) -> str:
+        """The name that its module has for the task.
+
+        Raises:
+            TaskDefinitionError: it has none.
+        """
+        module = sys.modules.get(t.instantiated_in or "")
+        function: str | None = getattr(t, "__name__", None)
         name = function if function is not None and getattr(module, function, None) is t.origin else t.find_lhs()
-        if module is None or module_name is None or name is None:
+        if module is None or name is None:
             raise TaskDefinitionError(
                 f"task {t.name} cannot be found by another process: no module has it under a name",
                 hint="define it at the top level of a module, or give it a resolver of your own",
             )
-        return ["task-module", _importable(module_name, settings.root_dir), "task-name", name]
+        return name
 
     def get_all_tasks(self) -> list[Task]:
         """Every task at the top level of a loaded module."""

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from flyteidl2.core.identifier_pb2 import Identifier, ResourceType
-from flyteidl2.core.literals_pb2 import Backoff, KeyValuePair, TimeoutStrategy
+from flyteidl2.core.literals_pb2 import Backoff, KeyValuePair
 from flyteidl2.core.literals_pb2 import RetryStrategy as RetryMessage
 from flyteidl2.core.tasks_pb2 import (
     Container,
@@ -28,9 +28,8 @@ from google.protobuf.wrappers_pb2 import BoolValue
 from tasksdk.task.code_version import cache_version
 from tasksdk.task.security import security_message
 from tasksdk.values.cache import cache_from
-from tasksdk.values.duration import seconds
 from tasksdk.values.pod import PodTemplate
-from tasksdk.values.retry import DEFAULT_CAP, DEFAULT_FACTOR, FIRST_DELAY, retry_strategy
+from tasksdk.values.retry import retry_strategy
 from tasksdk.values.timeout import timeout_from
 from tasksdk.version import VERSION
 
@@ -101,9 +100,8 @@ def metadata_message(settings: TaskSettings, cache_version: str) -> TaskMetadata
     )
     strategy = RetryMessage(retries=retries.count)
     if retries.backoff is not None or retries.backoff_factor is not None:
-        cap = DEFAULT_CAP if retries.backoff is None else seconds(retries.backoff, "retries: backoff")
-        factor = DEFAULT_FACTOR if retries.backoff_factor is None else float(retries.backoff_factor)
-        strategy.backoff.CopyFrom(Backoff(base=_duration(FIRST_DELAY), factor=factor, cap=_duration(cap)))
+        first, factor, longest = retries.growth
+        strategy.backoff.CopyFrom(Backoff(base=_duration(first), factor=factor, cap=_duration(longest)))
     message = TaskMetadata(
         discoverable=cache.enabled,
         discovery_version=cache_version if cache.enabled else "",
@@ -122,7 +120,9 @@ def metadata_message(settings: TaskSettings, cache_version: str) -> TaskMetadata
     if timeout.runtime_seconds is not None:
         message.timeout.CopyFrom(_duration(timeout.runtime_seconds))
     if timeout.queued_seconds is not None:
-        message.timeouts.CopyFrom(TimeoutStrategy(queued_timeout=_duration(timeout.queued_seconds)))
+        message.timeouts.queued_timeout.CopyFrom(_duration(timeout.queued_seconds))
+    if timeout.deadline_seconds is not None:
+        message.timeouts.deadline.CopyFrom(_duration(timeout.deadline_seconds))
     return message
 
 
@@ -202,7 +202,13 @@ def reuse_message(policy: ReusePolicy | None) -> ReuseMessage | None:
     if policy is None:
         return None
     low, high = policy.bounds
-    return ReuseMessage(min_replicas=low, max_replicas=high, idle_ttl=_duration(policy.idle_seconds))
+    return ReuseMessage(
+        min_replicas=low,
+        max_replicas=high,
+        concurrency=policy.concurrency,
+        idle_ttl=_duration(policy.idle_seconds),
+        scaledown_ttl=None if policy.scaledown_ttl is None else _duration(policy.surplus_seconds),
+    )
 
 
 def _kubernetes_names(amounts: Mapping[str, str]) -> dict[str, str]:

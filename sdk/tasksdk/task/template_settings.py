@@ -12,7 +12,7 @@ from tasksdk.task.security import secrets_of
 from tasksdk.values.cache import Cache
 from tasksdk.values.pod import PodTemplate
 from tasksdk.values.resources import Device, Resources
-from tasksdk.values.retry import RetryStrategy
+from tasksdk.values.retry import FIRST_DELAY, Backoff, RetryStrategy
 from tasksdk.values.reuse import ReusePolicy
 from tasksdk.values.timeout import Timeout
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from flyteidl2.core.tasks_pb2 import ExtendedResources, TaskMetadata
+    from flyteidl2.core.tasks_pb2 import ReusePolicy as ReuseMessage
     from flyteidl2.core.tasks_pb2 import TaskTemplate as TaskTemplateMessage
 
 _KINDS = {
@@ -70,7 +71,6 @@ def set_arguments(template: TaskTemplateMessage, args: list[str]) -> None:
 def settings_of(template: TaskTemplateMessage) -> dict[str, Any]:
     """Everything that a template says about running its task."""
     metadata, container = template.metadata, container_of(template)
-    reuse = template.reuse_policy
     return {
         "image": container.image or None,
         "resources": _resources(container.resources, template.extended_resources),
@@ -79,9 +79,7 @@ def settings_of(template: TaskTemplateMessage) -> dict[str, Any]:
         "cache": _cache(metadata),
         "retries": _retries(metadata),
         "timeout": _timeout(metadata),
-        "reusable": ReusePolicy((reuse.min_replicas, reuse.max_replicas), reuse.idle_ttl.ToTimedelta())
-        if template.HasField("reuse_policy")
-        else None,
+        "reusable": _reuse(template.reuse_policy) if template.HasField("reuse_policy") else None,
         "pod_template": _pod_template(template),
         "queue": template.config.get("queue") or None,
         "max_inline_io_bytes": int(most) if (most := template.config.get("max_inline_io_bytes")) else None,
@@ -133,12 +131,26 @@ def _retries(metadata: TaskMetadata) -> RetryStrategy:
     strategy = metadata.retries
     if not strategy.HasField("backoff"):
         return RetryStrategy(strategy.retries)
-    return RetryStrategy(strategy.retries, strategy.backoff.cap.ToTimedelta(), strategy.backoff.factor)
+    base, factor, cap = (part := strategy.backoff).base.ToTimedelta(), part.factor, part.cap.ToTimedelta()
+    if base.total_seconds() == FIRST_DELAY * factor:
+        return RetryStrategy(strategy.retries, cap, factor)
+    return RetryStrategy(strategy.retries, Backoff(base, factor, cap))
 
 
 def _timeout(metadata: TaskMetadata) -> Timeout:
-    queued = metadata.timeouts.queued_timeout.ToTimedelta() if metadata.timeouts.HasField("queued_timeout") else None
-    return Timeout(metadata.timeout.ToTimedelta(), queued)
+    bounds = metadata.timeouts
+    queued = bounds.queued_timeout.ToTimedelta() if bounds.HasField("queued_timeout") else None
+    deadline = bounds.deadline.ToTimedelta() if bounds.HasField("deadline") else None
+    return Timeout(metadata.timeout.ToTimedelta(), queued, deadline)
+
+
+def _reuse(policy: ReuseMessage) -> ReusePolicy:
+    return ReusePolicy(
+        (policy.min_replicas, policy.max_replicas),
+        policy.idle_ttl.ToTimedelta(),
+        policy.concurrency or 1,
+        policy.scaledown_ttl.ToTimedelta() if policy.HasField("scaledown_ttl") else None,
+    )
 
 
 def _pod_template(template: TaskTemplateMessage) -> PodTemplate | str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from tasksdk.context.current import ActionID, GroupData
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 RUN, ACTION, ATTEMPT, MODE, VERSION = (f"TASKSDK_{name}" for name in ("RUN", "ACTION", "ATTEMPT", "MODE", "VERSION"))
 GROUP, BASE, IMAGES = (f"TASKSDK_{name}" for name in ("GROUP", "BASE", "IMAGES"))
 REPORT, MOST = "TASKSDK_REPORT", "TASKSDK_MAX_INLINE_IO_BYTES"
-TOLD = (RUN, ACTION, ATTEMPT, MODE, VERSION, BASE, REPORT, MOST, GROUP, IMAGES, SCRIPT)
+CUSTOM, LOG_LEVEL = "TASKSDK_CUSTOM_CONTEXT", "TASKSDK_LOG_LEVEL"
+TOLD = (RUN, ACTION, ATTEMPT, MODE, VERSION, BASE, REPORT, MOST, GROUP, IMAGES, SCRIPT, CUSTOM, LOG_LEVEL)
 
 
 def variables_of(task: Task, context: TaskContext, script: str | None) -> dict[str, str]:
@@ -24,6 +26,8 @@ def variables_of(task: Task, context: TaskContext, script: str | None) -> dict[s
 
     `script` is the name under which the client's `__main__` can be imported.
     """
+    from json import dumps
+
     images = "\n".join(f"{identifier} {reference}" for identifier, reference in context.compiled_image_cache.items())
     told = {
         RUN: context.action.run_name,
@@ -37,6 +41,8 @@ def variables_of(task: Task, context: TaskContext, script: str | None) -> dict[s
         GROUP: "" if context.group_data is None else context.group_data.name,
         IMAGES: images,
         SCRIPT: script or "",
+        CUSTOM: dumps(dict(context.custom_context)) if context.custom_context else "",
+        LOG_LEVEL: os.environ.get(LOG_LEVEL, ""),
     }
     return {name: value for name, value in told.items() if value}
 
@@ -50,8 +56,18 @@ def told_context(variables: Mapping[str, str]) -> dict[str, Any]:
         "version": variables.get(VERSION, ""),
         "mode": mode,
         "group_data": GroupData(group) if group else None,
+        "custom_context": _texts(variables.get(CUSTOM)),
         "compiled_image_cache": dict(line.split(" ", 1) for line in variables.get(IMAGES, "").splitlines()),
     }
+
+
+def _texts(told: str | None) -> dict[str, str]:
+    if not told:
+        return {}
+    from json import loads
+
+    found: dict[str, str] = loads(told)
+    return found
 
 
 def told_task(task: Task, variables: Mapping[str, str]) -> Task:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tasksdk.types.dataframe import DataFrame
     from tasksdk.types.engine import TypeEngine
-    from tasksdk.types.file import File, HashMethod
+    from tasksdk.types.file import File, HashFunction, HashMethod
     from tasksdk.types.folder import Dir
     from tasksdk.types.frames import DataFrameDecoder, DataFrameEncoder, DataFrameTransformerEngine
+    from tasksdk.types.pickles import FlytePickle
     from tasksdk.types.raw_data import RawData
     from tasksdk.types.transformer import TypeTransformer
 
@@ -20,6 +21,8 @@ _PLACES = {
     "DataFrameTransformerEngine": "frames",
     "Dir": "folder",
     "File": "file",
+    "FlytePickle": "pickles",
+    "HashFunction": "file",
     "HashMethod": "file",
     "RawData": "raw_data",
     "TypeEngine": "engine",
@@ -33,6 +36,8 @@ __all__ = [
     "DataFrameTransformerEngine",
     "Dir",
     "File",
+    "FlytePickle",
+    "HashFunction",
     "HashMethod",
     "RawData",
     "TypeEngine",

@@ -12,6 +12,8 @@ from tasksdk.types.raw_data import RawData, ThisProcess
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from tasksdk.types.file import HashMethod
+
 
 class DataFrame(Portable):
     """A table that is read as whichever library's frame is asked for: `frame.open(pandas.DataFrame).all_sync()`."""
@@ -38,8 +40,19 @@ class DataFrame(Portable):
         return cls(val, uri)
 
     wrap_df = from_df
-    from_local = from_df
-    from_local_sync = from_df
+    create_from = from_df
+
+    @classmethod
+    def from_local(
+        cls, df: Any, remote_destination: str | None = None, hash_method: HashMethod | str | None = None
+    ) -> Self:
+        """The same; `hash_method` is given the frame, or is a digest itself, which then stands for it in cache keys."""
+        if hash_method is not None and not isinstance(hash_method, str):
+            hash_method.update(df)
+            hash_method = hash_method.result()
+        return cls(df, remote_destination, hash=hash_method)
+
+    from_local_sync = from_local
 
     @classmethod
     def from_existing_remote(

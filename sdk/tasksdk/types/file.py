@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from tasksdk.types import storage
-from tasksdk.types.raw_data import scratch
+from tasksdk.types.raw_data import of_task, scratch
 from tasksdk.types.stored import Stored
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from typing_extensions import Self
@@ -30,6 +31,27 @@ class HashMethod(Protocol):
         ...
 
 
+class HashFunction:
+    """Digests what it is given by a function of the user's: `HashFunction.from_fn(lambda frame: ...)`."""
+
+    def __init__(self, function: Callable[[Any], str]) -> None:
+        self._function = function
+        self._digest = ""
+
+    @classmethod
+    def from_fn(cls, function: Callable[[Any], str]) -> HashFunction:
+        """One that calls this function."""
+        return cls(function)
+
+    def update(self, data: Any) -> None:
+        """Digest this."""
+        self._digest = self._function(data)
+
+    def result(self) -> str:
+        """The digest as text."""
+        return self._digest
+
+
 class File(Stored):
     """A file; `File["csv"]` says its format."""
 
@@ -43,9 +65,10 @@ class File(Stored):
         remote_destination: str | None = None,
         hash_method: HashMethod | str | None = None,
     ) -> Self:
-        """A file of this machine, uploaded to the destination now, or when it leaves the task.
+        """A file of this machine, uploaded now: to the destination, or to where the running task's files go.
 
-        `hash_method` digests the content for cache keys; a text is the digest itself.
+        Outside of a task, and without a destination, it stays where it is until it is given to one. `hash_method`
+        digests the content for cache keys; a text is the digest itself.
         """
         digest = hash_method if isinstance(hash_method, str) else None
         if hash_method is not None and not isinstance(hash_method, str):
@@ -53,38 +76,48 @@ class File(Stored):
                 while piece := opened.read(_PIECE):
                     hash_method.update(piece)
             digest = hash_method.result()
-        found = cls(local_path, hash=digest)
-        return found.upload(remote_destination) if remote_destination else found
+        return cls(local_path, hash=digest).uploaded(remote_destination)
 
     from_local_sync = from_local
 
     @classmethod
     def new_remote(cls, file_name: str | None = None, hash_method: str | None = None) -> Self:
-        """A file to write to, by `open("wb")`; it is uploaded when it leaves the task."""
-        return cls(Path(scratch(), os.urandom(6).hex(), file_name or "file"), hash=hash_method)
+        """A file to write to, by `open("wb")`: where the running task's files go, else a temporary one."""
+        raw = of_task()
+        name = file_name or "file"
+        return cls(Path(scratch(), os.urandom(6).hex(), name) if raw is None else raw.new(name), hash=hash_method)
 
-    def open(self, mode: str = "rb") -> Opened:
+    @classmethod
+    def named_remote(cls, name: str) -> Self:
+        """The running task's file of this name, the same for each of its attempts."""
+        raw = of_task()
+        return cls(Path(scratch(), name) if raw is None else storage.join(raw.path, name))
+
+    def open(self, mode: str = "rb", *, compression: str | None = None, **hints: Any) -> Opened:
         """The content, by `with` or by `async with`; remote content is streamed.
+
+        `compression` is "gzip", "bz2", "xz", or "infer" by the name. `block_size`, `cache_type`, `cache_options` and
+        what else the file system of a remote file takes are handed to it; for a local file they mean nothing.
 
         Raises:
             MissingDependencyError: the extra for this kind of URI is not installed.
         """
-        return Opened(self.path, mode)
+        return Opened(self.path, mode, {**hints, "compression": compression})
 
-    def open_sync(self, mode: str = "rb") -> Opened:
+    def open_sync(self, mode: str = "rb", *, compression: str | None = None, **hints: Any) -> Opened:
         """The content, by the newer API's other name."""
-        return self.open(mode)
+        return self.open(mode, compression=compression, **hints)
 
 
 class Opened:
     """An open file under `with` and `async with`, where reading and writing are awaited."""
 
-    def __init__(self, uri: str, mode: str) -> None:
-        self._uri, self._mode = uri, mode
+    def __init__(self, uri: str, mode: str, options: dict[str, Any]) -> None:
+        self._uri, self._mode, self._options = uri, mode, options
         self._file: IO[Any] | None = None
 
     def __enter__(self) -> IO[Any]:
-        self._file = storage.open_uri(self._uri, self._mode)
+        self._file = storage.open_uri(self._uri, self._mode, **self._options)
         return self._file
 
     def __exit__(

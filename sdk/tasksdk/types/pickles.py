@@ -25,6 +25,16 @@ FORMAT = "PythonPickle"
 """The format of the blob; readers of the ecosystem know it by this name."""
 
 
+class FlytePickle:
+    """The type of what shall travel as a pickle, whatever it is."""
+
+    # As of a protocol: what is passed is no instance of it.
+    _is_protocol = True
+
+    def __class_getitem__(cls, _of: Any) -> type[FlytePickle]:
+        return cls
+
+
 class PickleConverter(Converter):
     """Any class: its pickle is stored, named by its own digest, so that equal values are one object."""
 

@@ -73,6 +73,14 @@ class ThisProcess(RawData):
         return super().write(data, name)
 
 
+def of_task() -> RawData | None:
+    """Where the files of the running task go; None outside of one."""
+    from tasksdk.context.current import ctx
+
+    context = ctx()
+    return None if context is None else context.raw_data_path
+
+
 @cache
 def scratch() -> str:
     """A temporary folder that is gone with this process."""

@@ -68,8 +68,8 @@ def names_below(uri: str) -> list[str]:
     return sorted(name[len(base) :].lstrip("/") for name in system.find(base))
 
 
-def open_uri(uri: str, mode: str) -> IO[Any]:
-    """An open file; folders above a new one are made.
+def open_uri(uri: str, mode: str, *, compression: str | None = None, **hints: Any) -> IO[Any]:
+    """An open file; folders above a new one are made. The hints are for the file system of a remote one.
 
     Raises:
         MissingDependencyError: fsspec, or its driver for this kind of URI, is not installed.
@@ -79,11 +79,12 @@ def open_uri(uri: str, mode: str) -> IO[Any]:
     if path is not None:
         if writes:
             path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open(mode, encoding=None if "b" in mode else "utf-8")
-    system, remote = _remote(uri)
+        if compression is None:
+            return path.open(mode, encoding=None if "b" in mode else "utf-8")
+    system, remote = _remote(str(path or uri))
     if writes:
         _make_folder(system, remote.rpartition("/")[0])
-    opened: IO[Any] = system.open(remote, mode)
+    opened: IO[Any] = system.open(remote, mode, compression=compression, **({} if path is not None else hints))
     return opened
 
 

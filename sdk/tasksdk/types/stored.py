@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tasksdk.errors import ConversionError
 from tasksdk.types import storage
 from tasksdk.types.portable import Portable, schema_of
-from tasksdk.types.raw_data import RawData, ThisProcess, scratch
+from tasksdk.types.raw_data import RawData, ThisProcess, of_task, scratch
 from tasksdk.types.twin import ReadyAnswer, ReadyText, Twin
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Stored(Portable):
         target = (
             Path(local_path) if local_path is not None else Path(scratch(), os.urandom(6).hex(), self.name or self.kind)
         )
-        if target.is_dir() and self.kind == "file":
+        if self.kind == "file" and (target.is_dir() or str(local_path).endswith("/")):
             target /= self.name
         storage.fetch(self.path, target)
         return ReadyText(target)
@@ -121,6 +121,11 @@ class Stored(Portable):
             storage.store(source, uri)
         moved: Self = type(self)(uri, None, self.format, self.hash)
         return moved.kept()
+
+    def uploaded(self, destination: str | os.PathLike[str] | None = None) -> Self:
+        """The same at the destination, or where the running task's files go; itself where there is neither."""
+        place = of_task() if destination is None else destination
+        return self if place is None else self.upload(place)
 
     def kept(self) -> Self:
         """Marks it as being where it shall stay."""

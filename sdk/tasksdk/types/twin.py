@@ -27,13 +27,38 @@ class ReadyText(Ready, str):
     __slots__ = ()
 
 
-class ReadyAnswer(Ready, int):
-    """Yes or no."""
+class ReadyAnswer(int):
+    """Yes or no, as a number; awaited as the `bool`, which no class can extend."""
 
     __slots__ = ()
 
+    def __await__(self) -> Generator[None, None, bool]:
+        yield from ()
+        return bool(self)
+
     def __repr__(self) -> str:
         return repr(bool(self))
+
+
+class ReadyNone:
+    """Nothing: false, and None once it is awaited."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or isinstance(other, ReadyNone)
+
+    def __hash__(self) -> int:
+        return hash(None)
+
+    def __repr__(self) -> str:
+        return "None"
 
 
 class ReadyList(Ready, list[R]):

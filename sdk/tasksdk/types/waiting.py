@@ -12,6 +12,17 @@ if TYPE_CHECKING:
 _loop: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar("tasksdk_conversion_loop", default=None)
 
 
+def on_loop() -> bool:
+    """Whether an event loop runs in this thread."""
+    from asyncio import get_running_loop
+
+    try:
+        get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 async def in_thread(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
     """Runs blocking code beside the event loop; coroutines it meets run in this loop."""
     import asyncio

@@ -9,16 +9,19 @@ from tasksdk.values.duration import Duration, seconds
 
 
 class Timeout(Value):
-    """`max_runtime` bounds one attempt's run, `max_queued_time` its wait; zero is no bound."""
+    """`max_runtime` bounds one attempt's run, `max_queued_time` its wait, `deadline` all attempts; zero is no bound."""
 
     max_runtime: Duration = 0
     max_queued_time: Duration | None = None
+    deadline: Duration | None = None
 
     def check(self) -> None:
         """Refuse what is not a length of time."""
         seconds(self.max_runtime, "timeout: max_runtime")
-        if self.max_queued_time is not None:
-            seconds(self.max_queued_time, "timeout: max_queued_time")
+        for name in ("max_queued_time", "deadline"):
+            given = getattr(self, name)
+            if given is not None:
+                seconds(given, f"timeout: {name}")
 
     @property
     def runtime_seconds(self) -> float | None:
@@ -31,6 +34,16 @@ class Timeout(Value):
         return (
             None if self.max_queued_time is None else seconds(self.max_queued_time, "timeout: max_queued_time") or None
         )
+
+    @property
+    def deadline_seconds(self) -> float | None:
+        """The time from the call to the end of its last attempt in seconds; None where there is no bound."""
+        return None if self.deadline is None else seconds(self.deadline, "timeout: deadline") or None
+
+    def within(self, left: float) -> Timeout:
+        """The bounds of an attempt when so many seconds of the deadline are left."""
+        runtime, queued = self.runtime_seconds or left, self.queued_seconds or left
+        return self.replace(max_runtime=min(runtime, left), max_queued_time=min(queued, left))
 
 
 TimeoutType = Timeout | timedelta | int | float

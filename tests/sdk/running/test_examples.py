@@ -1,0 +1,255 @@
+"""Programs as others write them for this API: the same here and on an engine."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import tasksdk as sdk
+from tasksdk.errors import TaskInputError, TaskTimeoutError, UserInputError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+EXAMPLES = Path(__file__).parents[3] / "fixtures" / "task_examples"
+EXPECTED: dict[str, Any] = {
+    "files": [
+        *(
+            "kept all the same",
+            "one two",
+            "small",
+            "a.txt",
+            "b.txt",
+            "c.bin",
+            "None",
+            "a.txt",
+            "below",
+            "c.bin",
+            "True",
+        ),
+    ],
+    "calls": {
+        "applied": ["2", "3"],
+        "mapped": ["1", "4", "9"],
+        "failed": ["4", "ValueError", "9"],
+        "scaled": ["15", "20"],
+        "streamed": ["0", "1", "2", "0", "1"],
+    },
+    "pages": True,
+    "bounds": ["3", "NonRecoverableError", "late"],
+}
+
+
+@pytest.fixture
+def example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):  # type: ignore[no-untyped-def] # imports by name
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.chdir(tmp_path)
+    names: list[str] = []
+
+    def load(name: str) -> ModuleType:
+        names.append(name)
+        sys.modules.pop(name, None)
+        return importlib.import_module(name)
+
+    yield load
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("mode", ["local", "remote"])
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_same_in_every_mode(example, name: str, mode: Any) -> None:  # type: ignore[no-untyped-def] # a fixture
+    assert sdk.with_runcontext(mode=mode).run(example(name).main).outputs()[0] == EXPECTED[name]
+
+
+def test_the_page_has_what_was_written_anywhere(example) -> None:  # type: ignore[no-untyped-def] # a fixture
+    for mode in ("local", "remote"):
+        started = sdk.with_runcontext(mode=mode).run(example("pages").main)
+        started.wait()
+        page = started.action.report.read_text()
+        assert [text in page for text in ("in a group", "on a tab", "awaited")] == [True, True, True]
+
+
+def test_a_task_given_as_an_input_is_found_again(example) -> None:  # type: ignore[no-untyped-def] # a fixture
+    found = example("calls")
+    started = sdk.with_runcontext(mode="remote").run(found.apply, 4, found.add_one)
+    assert started.outputs()[0] == 5
+    quick = found.add_one.override(timeout=9)
+    import pickle
+
+    again = pickle.loads(pickle.dumps(quick))
+    assert (again.name, again.timeout.runtime_seconds, again.origin) == ("calls.add_one", 9, found.add_one)
+
+
+def test_a_stream_is_taken_over_by_a_run_that_goes_on(example, tmp_path: Path) -> None:  # type: ignore[no-untyped-def] # a fixture
+    env, given = sdk.TaskEnvironment("streams"), []
+
+    @sdk.trace
+    async def stream(n: int):  # type: ignore[no-untyped-def] # an unannotated generator
+        for x in range(n):
+            given.append(x)
+            yield x
+
+    @env.task
+    async def takes(fail: bool) -> list[int]:
+        found = [x async for x in stream(3)]
+        if not (tmp_path / "mended").exists():
+            raise RuntimeError("after the stream")
+        return found
+
+    with pytest.raises(RuntimeError, match="after the stream"):
+        sdk.with_runcontext(name="streaming").run(takes, True)
+    (tmp_path / "mended").touch()
+    assert sdk.with_runcontext(name="streaming").run(takes, True).outputs()[0] == [0, 1, 2]
+    assert given == [0, 1, 2]
+
+
+def test_a_stream_that_is_left_early_ends() -> None:
+    env, ended = sdk.TaskEnvironment("early"), []
+
+    @sdk.trace
+    async def stream():  # type: ignore[no-untyped-def] # an unannotated generator
+        try:
+            for x in range(100):
+                yield x
+        finally:
+            ended.append(x)
+
+    @env.task
+    async def takes() -> int:
+        numbers = stream()
+        async for x in numbers:
+            if x == 2:
+                await numbers.aclose()
+                return x
+        return -1
+
+    assert sdk.run(takes).outputs()[0] == 2
+    assert ended == [2]
+
+
+def test_map_refuses_what_it_cannot_give(example) -> None:  # type: ignore[no-untyped-def] # a fixture
+    from functools import partial
+
+    found = example("calls")
+    with pytest.raises(TaskInputError, match="got its input 'x' twice"):
+        sdk.map(partial(found.power, x=1), [1])
+    with pytest.raises(TaskInputError, match="fixed by their place"):
+        sdk.map(partial(found.power, 1), [1])
+    with pytest.raises(UserInputError, match="is not a task"):
+        sdk.map(abs, [1])  # type: ignore[arg-type] # on purpose
+    assert list(sdk.map(found.power, [2, 3], [2, 3])) == [4, 27]
+    with pytest.raises(ValueError, match="negative"):
+        list(sdk.map(found.power, [-2], [1], return_exceptions=False))
+
+
+def test_map_stops_what_nobody_waits_for() -> None:
+    import asyncio
+
+    env, started, ended = sdk.TaskEnvironment("stops"), [], []
+
+    @env.task
+    async def waits(x: int) -> int:
+        started.append(x)
+        try:
+            if x == 0:
+                raise ValueError("the first")
+            await asyncio.sleep(600)
+        finally:
+            ended.append(x)
+        return x
+
+    @env.task
+    def main() -> None:
+        list(sdk.map(waits, [0, 1, 2], return_exceptions=False))
+
+    with pytest.raises(ValueError, match="the first"):
+        sdk.run(main)
+    assert sorted(started) == sorted(ended)
+
+
+def test_the_options_of_a_run() -> None:
+    env = sdk.TaskEnvironment("options", env_vars={"COLOUR": "red", "SIZE": "1"}, cache="auto")
+    calls = []
+
+    @env.task
+    def seen(x: int) -> str:
+        calls.append(x)
+        context = sdk.ctx()
+        assert context is not None
+        return f"{os.environ['COLOUR']} {os.environ['SIZE']} {context.custom_context}"
+
+    runner = sdk.with_runcontext("local", env_vars={"COLOUR": "blue"}, custom_context={"who": "me"})
+    assert runner.run(seen, 1).outputs()[0] == "blue 1 {'who': 'me'}"
+    sdk.with_runcontext(disable_run_cache=True).run(seen, 1)
+    assert calls == [1, 1]
+    with pytest.raises(UserInputError, match="has no option colour\n  there are: mode, name, engine"):
+        sdk.with_runcontext(colour="blue")
+
+
+def test_raw_data_goes_where_the_run_says(example, tmp_path: Path) -> None:  # type: ignore[no-untyped-def] # a fixture
+    for mode in ("local", "remote"):
+        runner = sdk.with_runcontext(mode=mode, raw_data_path=str(tmp_path / mode))
+        file = runner.run(example("files").written_and_removed, "there").outputs()[0]
+        assert file.path.startswith(str(tmp_path / mode))
+        assert Path(file.path).read_text() == "there"
+
+
+def test_a_deadline_bounds_all_attempts(example) -> None:  # type: ignore[no-untyped-def] # a fixture
+    late = example("bounds").late
+    with pytest.raises(TaskTimeoutError):
+        sdk.run(late)
+
+
+SCRIPT = """
+import tasksdk as sdk
+env = sdk.TaskEnvironment("inits")
+
+@env.task
+def main() -> str:
+    sdk.logger.debug("a line")
+    return sdk.ctx().mode
+
+if __name__ == "__main__":
+    sdk.init_from_config(CONFIG, log_level="DEBUG", project="p")
+    found = sdk.with_runcontext(mode="remote").run(main)
+    print(found.outputs()[0], sdk.current_project(), sdk.current_domain(), *[line.split()[-1] for line in found.logs()])
+"""
+
+
+def test_init_holds_for_the_runs_that_follow(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text('[tool.tasksdk]\nengine = "process"\n')
+    for config in ("None", "'other.toml'"):
+        (tmp_path / "script.py").write_text(SCRIPT.replace("CONFIG", config))
+        environment = {**os.environ, "TASKSDK_HOME": str(home)}
+        command = [sys.executable, "script.py"]
+        ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        assert ran.stdout == "remote p None line\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"endpoint": "dns:///host"}, "there is no setting endpoint"),
+        ({"root_dir": "/no/such/folder"}, "there is no folder /no/such/folder"),
+        ({"log_level": "LOUD"}, "'LOUD' is not a level"),
+    ],
+)
+def test_init_says_what_it_does_not_know(settings: dict[str, Any], said: str) -> None:
+    from tasksdk.configuration import choose
+
+    try:
+        with pytest.raises(UserInputError, match=said):
+            sdk.init(**settings)
+    finally:
+        choose(None)
+
+
+def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserInputError, match="is not there"):
+        sdk.init_from_config(tmp_path / "config.toml")
