@@ -1,14 +1,15 @@
-"""A home of its own for each test."""
+"""A home, and a repository, of its own for each test."""
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
+import uuid
+from typing import TYPE_CHECKING
 
 import pytest
 from tasksdk.store.database import database
 
-TOP = Path(__file__).parents[3]
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -19,11 +20,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-un
 
 
 @pytest.fixture
-def sdk_wheels(tmp_path: Path) -> Path:
-    """The wheels of this checkout, in a folder beside the test's modules."""
-    folder = tmp_path / "wheels"
-    for project in (TOP, TOP / "sdk"):
-        command = ["uv", "build", "--quiet", "--wheel", "--out-dir", str(folder), str(project)]
-        subprocess.run(command, check=True)
-    (folder / ".gitignore").unlink(missing_ok=True)
-    return folder
+def repository() -> str:
+    """Where nothing is yet: another state of a checkout may have pushed an image with an SDK of the same version."""
+    return f"tasks-{uuid.uuid4().hex[:12]}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import tasksdk as sdk
 from tasksdk.errors import TaskInputError, TaskTimeoutError, UserInputError
+from tasksdk.running.images import Images
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -65,6 +66,16 @@ def example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):  # type: ignore[no
 @pytest.mark.parametrize("name", EXPECTED)
 def test_the_same_in_every_mode(example, name: str, mode: Any) -> None:  # type: ignore[no-untyped-def] # a fixture
     assert sdk.with_runcontext(mode=mode).run(example(name).main).outputs()[0] == EXPECTED[name]
+
+
+@pytest.mark.e2e
+def test_the_same_in_an_image(example, repository: str, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def] # a fixture
+    image = sdk.Image.from_debian_base(name=repository, registry=os.environ["IMAGEBUILDER_TEST_REGISTRY"])
+    monkeypatch.setenv("EXAMPLES_IMAGE", Images().reference(image.with_pip_packages("fsspec")))
+    monkeypatch.chdir(EXAMPLES)
+    runner = sdk.with_runcontext(mode="remote", engine="docker")
+    started = {name: runner.run(example(name).main) for name in EXPECTED}
+    assert {name: run.outputs()[0] for name, run in started.items()} == EXPECTED
 
 
 def test_the_page_has_what_was_written_anywhere(example) -> None:  # type: ignore[no-untyped-def] # a fixture

@@ -18,13 +18,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 MODULE = """
 import os
-from pathlib import Path
 from tasksdk import Image, Resources, Secret, TaskEnvironment, ctx
 
 registry = os.environ.get("IMAGEBUILDER_TEST_REGISTRY", "localhost:5000")
-image = Image.from_base(
-    f"{registry}/library/python:3.11-slim-bookworm", name="tasks-in-image", registry=registry
-).with_wheels(Path(__file__).parent / "wheels")
+image = Image.from_debian_base(name="REPOSITORY", registry=registry)
 env = TaskEnvironment("inside", image=image, env_vars={"COLOUR": "red"}, secrets=Secret("token", "team"))
 
 @env.task
@@ -44,8 +41,8 @@ def hog() -> int:
 
 
 @pytest.fixture
-def inside(sdk_wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    (tmp_path / "inside_module.py").write_text(MODULE)
+def inside(repository: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    (tmp_path / "inside_module.py").write_text(MODULE.replace("REPOSITORY", repository))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TEAM_TOKEN", "hunter2-in-the-image")

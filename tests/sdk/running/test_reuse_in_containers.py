@@ -23,9 +23,7 @@ from pathlib import Path
 from tasksdk import Image, ReusePolicy, Secret, TaskEnvironment, ctx
 
 registry = os.environ.get("IMAGEBUILDER_TEST_REGISTRY", "localhost:5000")
-image = Image.from_base(
-    f"{registry}/library/python:3.11-slim-bookworm", name="tasks-in-workers", registry=registry
-).with_wheels(Path(__file__).parent / "wheels")
+image = Image.from_debian_base(name="REPOSITORY", registry=registry)
 secrets = [Secret("token", "team"), Secret("file", "team", mount="/run/own/token")]
 env = TaskEnvironment("inside", image=image, secrets=secrets, reusable=ReusePolicy(idle_ttl=60))
 calls = []
@@ -51,8 +49,8 @@ def waits(folder: str) -> None:
 
 
 @pytest.fixture
-def inside(sdk_wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    (tmp_path / "worker_module.py").write_text(MODULE)
+def inside(repository: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    (tmp_path / "worker_module.py").write_text(MODULE.replace("REPOSITORY", repository))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TEAM_TOKEN", "hunter2")
