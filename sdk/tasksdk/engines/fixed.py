@@ -53,15 +53,18 @@ class FixedEngine:
         self.runs_images = runs_images
         self.helper_image = None
         self.keeps_workers = False
+        self.at_once = 100
         self.submitted: list[AttemptSpec] = []
         self._answer = answer
         self._attempts: dict[str, _Attempt] = {}
 
-    async def submit(self, spec: AttemptSpec) -> None:
+    async def submit(self, spec: AttemptSpec) -> bool:
         """Take the attempt; the same name is taken once."""
-        if spec.name not in self._attempts:
+        known = spec.name in self._attempts
+        if not known:
             self.submitted.append(spec)
             self._attempts[spec.name] = _Attempt(spec, self._answer(spec))
+        return known
 
     async def watch(self, name: str) -> AsyncIterator[AttemptEvent]:
         """Queued, running, and the end once it is there."""
@@ -81,6 +84,9 @@ class FixedEngine:
         for line in attempt.lines:
             yield line
         await attempt.ended.wait()
+
+    def waiting(self, name: str, *, waits: bool) -> None:
+        """Nothing: there are no workers."""
 
     async def abort(self, name: str, reason: str = "") -> None:
         """End the attempt as aborted."""

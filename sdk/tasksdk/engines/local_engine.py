@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason
@@ -24,22 +25,26 @@ class LocalEngine:
     name: str
     runs_images: bool
     keeps_workers = True
+    # Each is a process of this machine.
+    at_once = 8 * (os.cpu_count() or 1)
 
     def __init__(self, undertaker: Undertaker) -> None:
         self._attempts: dict[str, Followed] = {}
         self._undertaker = undertaker
         self._workers = Workers(self._worker)
 
-    async def submit(self, spec: AttemptSpec) -> None:
+    async def submit(self, spec: AttemptSpec) -> bool:
         """Start an attempt, or join the one of that name that runs."""
         known = self._attempts.get(spec.name)
-        if known is None or known.work is None or known.work.done():
+        joined = known is not None and known.work is not None and not known.work.done()
+        if not joined:
             if spec.reuse is None or not self._workers.are_idle(spec):
                 await self._check(spec)
             if known is not None:
                 known.lines.discard()
             attempt = self._attempts[spec.name] = Followed(spec)
             attempt.work = asyncio.ensure_future(self._run(attempt))
+        return joined
 
     async def watch(self, name: str) -> AsyncIterator[AttemptEvent]:
         """The phases so far, then each change."""
@@ -50,6 +55,12 @@ class LocalEngine:
         """What it wrote and writes."""
         async for line in self._attempt(name).lines.read():
             yield line
+
+    def waiting(self, name: str, *, waits: bool) -> None:
+        """Lend the place of its worker to another, or take it back."""
+        spec = self._attempt(name).spec
+        if spec.reuse is not None:
+            self._workers.lend(spec, 1 if waits else -1)
 
     async def abort(self, name: str, reason: str = "") -> None:
         """End the attempt and all it started."""

@@ -23,10 +23,11 @@ class Pool:
     """
 
     def __init__(self, policy: ReusePolicy, start: Callable[[], Awaitable[Worker]]) -> None:
-        self._fewest, most = policy.bounds
+        self._fewest, self._most = policy.bounds
         self._ttl, self._surplus_ttl = policy.idle_seconds, policy.surplus_seconds
         self._start = start
-        self._places = asyncio.Semaphore(most)
+        self._lent = 0
+        self._room = asyncio.Event()
         self._idle: list[Worker] = []
         self._timers: dict[Worker, asyncio.TimerHandle] = {}
         self._spares: list[asyncio.Task[None]] = []
@@ -46,7 +47,8 @@ class Pool:
         Raises:
             NotStartedError: none can be started.
         """
-        await self._places.acquire()
+        while self._busy - self._lent >= self._most:
+            await self._room.wait()
         self._busy += 1
         try:
             worker = await self._found()
@@ -56,10 +58,16 @@ class Pool:
         self._fill()
         return worker
 
+    def lend(self, places: int) -> None:
+        """Let so many more be busy at once: so many that are busy wait for others. Fewer again where it is negative."""
+        self._lent += places
+        self._wake()
+
     async def give_back(self, worker: Worker) -> None:
-        """Let the next attempt have it; one that cannot be asked again is ended."""
+        """Let the next attempt have it; one that cannot be asked again, or is one too many, is ended."""
         try:
-            if worker.alive and not self._closed:
+            surplus = self._busy - self._lent + len(self._idle) > self._most
+            if worker.alive and not self._closed and not surplus:
                 self._rest(worker)
             else:
                 await worker.end()
@@ -133,4 +141,9 @@ class Pool:
     def _leave(self) -> None:
         self._busy -= 1
         self._used = asyncio.get_running_loop().time()
-        self._places.release()
+        self._wake()
+
+    def _wake(self) -> None:
+        # Those that wait look in the order of their coming; whoever comes later waits for the next.
+        self._room.set()
+        self._room = asyncio.Event()

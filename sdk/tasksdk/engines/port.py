@@ -19,15 +19,18 @@ class Engine(Protocol):
 
     One that `keeps_workers` runs an attempt with a `reuse` in a live worker, which is gone when it was idle for the
     policy's time, when the engine is closed, or when the client is gone. Any other runs `argv` as if there were none.
+
+    `at_once` is how many attempts one attempt may have running below it; what it calls beyond that waits.
     """
 
     name: str
     runs_images: bool
     helper_image: str | None
     keeps_workers: bool
+    at_once: int
 
-    async def submit(self, spec: AttemptSpec) -> None:
-        """Start an attempt, or join the one of this name that is there already.
+    async def submit(self, spec: AttemptSpec) -> bool:
+        """Start an attempt, or join the one of this name that is there already; whether one was.
 
         A spec that cannot be started is an end with `NOT_STARTED`, which `watch` tells.
 
@@ -47,6 +50,9 @@ class Engine(Protocol):
 
     def logs(self, name: str) -> AsyncIterator[LogLine]:
         """Every line from the first, then those to come, until the attempt has ended."""
+
+    def waiting(self, name: str, *, waits: bool) -> None:
+        """The attempt waits for others now, or no longer: the worker that it holds meanwhile counts for nobody."""
 
     async def abort(self, name: str, reason: str = "") -> None:
         """End an attempt and everything it started; no error when it has ended already."""

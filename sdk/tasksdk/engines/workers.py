@@ -53,6 +53,10 @@ class Workers:
         pool = self._pools.get(_kind(spec))
         return pool is not None and pool.idle
 
+    def lend(self, spec: AttemptSpec, places: int) -> None:
+        """Let so many more be taken, as that many wait for others; fewer again where it is negative."""
+        self._pool(spec).lend(places)
+
     async def close(self) -> None:
         """End all workers."""
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))

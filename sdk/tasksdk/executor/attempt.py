@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from _thread import allocate_lock
 from typing import TYPE_CHECKING, Any
 
 from tasksdk.context.checkpoint import Checkpoint
@@ -12,7 +13,7 @@ from tasksdk.errors import IgnoreOutputs
 from tasksdk.executor import documents, place
 from tasksdk.executor.failure import Failure, failure_of
 from tasksdk.task.dispatch import dispatch, drive
-from tasksdk.task.told import BASE, told_context, told_task
+from tasksdk.task.told import BASE, CALLS, told_context, told_task
 from tasksdk.wire import WireError, read_map, write_map
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def _outputs(arguments: Arguments, finish: Finish | None) -> Literals | None:
         CodeBundle(arguments.code_bundle).install(arguments.code_destination)
     task = told_task(load(arguments.resolver, arguments.loader_args), os.environ)
     context = _context(arguments, task)
-    inner = Context(ContextData(context, _Later(context)))
+    controller = _Later(context, served=os.environ.get(CALLS) == arguments.outputs)
+    inner = Context(ContextData(context, controller))
     try:
         with inner:
             if not task.is_async:
@@ -78,6 +80,7 @@ def _outputs(arguments: Arguments, finish: Finish | None) -> Literals | None:
     except IgnoreOutputs:
         return None
     finally:
+        controller.close()
         if task.report:
             _write_page(place.join(arguments.outputs, place.REPORT), context.report.html())
 
@@ -131,25 +134,44 @@ def _bundle(uri: str | None) -> Any:
 
 
 class _Later:
-    """Becomes a controller when the task calls another: most tasks call none, and need none of what it loads."""
+    """Becomes a controller when the task calls another: most tasks call none, and need none of what it loads.
 
-    def __init__(self, context: TaskContext) -> None:
+    Where a client serves this attempt, that runs what is called, else this process does.
+    """
+
+    def __init__(self, context: TaskContext, *, served: bool) -> None:
         self._context = context
+        self._served = served
         self._controller: Any = None
+        self._making = allocate_lock()
+
+    def close(self) -> None:
+        """Let what is still called end with the task."""
+        if self._controller is not None and self._served:
+            self._controller.close()
 
     def _made(self) -> Any:
-        if self._controller is None:
-            from tasksdk.running.calls import RunState
-            from tasksdk.running.local_controller import LocalController
-
-            context = self._context
-            folder = f"{(context.output_path or '').rstrip('/')}/calls"
-            state = RunState(context.action.run_name, folder, context.mode, None, version=context.version)
-            self._controller = LocalController(state)
+        with self._making:
+            if self._controller is None:
+                self._controller = self._caller() if self._served else self._here()
         return self._controller
 
+    def _caller(self) -> Any:
+        from tasksdk.executor.caller import Caller
+
+        return Caller(self._context)
+
+    def _here(self) -> Any:
+        from tasksdk.running.calls import RunState
+        from tasksdk.running.local_controller import LocalController
+
+        context = self._context
+        folder = f"{(context.output_path or '').rstrip('/')}/calls"
+        state = RunState(context.action.run_name, folder, context.mode, None, version=context.version)
+        return LocalController(state)
+
     def call(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a task in this container."""
+        """Run a task."""
         return self._made().call(task, args, kwargs)
 
     def trace(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -157,5 +179,5 @@ class _Later:
         return self._made().trace(task, args, kwargs)
 
     async def call_aio(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a task in this container."""
+        """Run a task."""
         return await self._made().call_aio(task, args, kwargs)

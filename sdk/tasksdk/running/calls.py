@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tasksdk.context.current import Mode
-    from tasksdk.interface import NativeInterface
     from tasksdk.running.body import Body
     from tasksdk.store.database import Database
     from tasksdk.store.turns import Turn
@@ -109,31 +108,38 @@ async def perform(state: RunState, body: Body, task: Task, args: tuple[Any, ...]
     Nothing is awaited that the body does not wait for: a synchronous body needs no event loop.
     """
     task.warn_when_deprecated()
-    interface = task.native_interface
     caller = current().task_context
-    values = interface.bind(args, kwargs, task.name)
     carrier = caller or _carrier(state)
+    literals = await literals_of(task, args, kwargs, carrier, waits=body.waits)
+    outputs = await Call(state, body, task, literals, caller).outputs()
+    return await value_of(task, outputs, carrier, waits=body.waits)
+
+
+async def literals_of(
+    task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], carrier: TaskContext, *, waits: bool
+) -> Literals:
+    """The inputs of a call; `waits` says whether it is made on an event loop."""
+    interface = task.native_interface
     literals: Literals = {}
+    values = interface.bind(args, kwargs, task.name)
     for name, kind in interface.inputs.items():
         where = f"{task.name}: input {name}"
-        if body.waits:
+        if waits:
             literals[name] = await to_literal_aio(values[name], kind, where, carrier)
         else:
             literals[name] = to_literal(values[name], kind, where, carrier)
-    outputs = await Call(state, body, task, literals, caller).outputs()
-    return await value_of(body, task, interface, outputs, carrier)
+    return literals
 
 
-async def value_of(
-    body: Body, task: Task, interface: NativeInterface, outputs: Literals | None, carrier: TaskContext
-) -> Any:
+async def value_of(task: Task, outputs: Literals | None, carrier: TaskContext, *, waits: bool) -> Any:
     """Outputs as a caller of the task gets them; None where they were ignored."""
+    interface = task.native_interface
     if outputs is None:
         return interface.join_outputs(dict.fromkeys(interface.outputs))
     named = {}
     for name, kind in interface.outputs.items():
         where = f"{task.name}: output {name}"
-        if body.waits:
+        if waits:
             named[name] = await to_value_aio(outputs[name], kind, where, carrier)
         else:
             named[name] = to_value(outputs[name], kind, where, carrier)

@@ -13,9 +13,9 @@ from imagebuilder.spec.redact import Redactor
 from tasksdk.context.current import ctx
 from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason, Mount
 from tasksdk.literals import to_literals, to_value
-from tasksdk.running.engine_body import refuse_end
 from tasksdk.running.engine_loop import engine_loop
 from tasksdk.running.images import Images
+from tasksdk.running.outcome import refuse_end
 from tasksdk.running.secret_values import secret_values
 
 if TYPE_CHECKING:

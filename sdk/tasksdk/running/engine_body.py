@@ -8,20 +8,14 @@ from typing import TYPE_CHECKING
 
 from imagebuilder.spec.redact import Redactor
 from tasksdk.configuration import configuration
-from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason, Phase, Reuse
-from tasksdk.errors import (
-    OutOfMemoryError,
-    TaskAbortedError,
-    TaskDefinitionError,
-    TaskError,
-    TaskOutputError,
-    TaskTimeoutError,
-)
+from tasksdk.engines.attempt import AttemptSpec, Exit, ExitReason, Reuse
+from tasksdk.errors import TaskAbortedError, TaskDefinitionError
+from tasksdk.running.children import Children
 from tasksdk.running.container_files import files_of
 from tasksdk.running.container_hooks import hooked, run_hooked
-from tasksdk.running.errors_document import task_error
 from tasksdk.running.names import attempt_name
 from tasksdk.running.notice import say_once
+from tasksdk.running.outcome import outcome_of
 from tasksdk.running.plugins import plugin_for, run_by_plugin
 from tasksdk.running.secret_values import secret_values
 from tasksdk.script import script_name
@@ -31,7 +25,7 @@ from tasksdk.task.template_resolver import TEMPLATE_PATH
 from tasksdk.task.template_settings import container_of
 from tasksdk.task.told import TOLD, variables_of
 from tasksdk.types import storage
-from tasksdk.wire import WireError, read_map, write_map
+from tasksdk.wire import write_map
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,11 +35,8 @@ if TYPE_CHECKING:
     from tasksdk.engines.port import Engine
     from tasksdk.literals import Literals
     from tasksdk.running.calls import RunState
-    from tasksdk.running.container_files import BroughtFiles, FolderFiles
     from tasksdk.running.images import Images
     from tasksdk.task.base import Task
-
-_FINAL = {ExitReason.IMAGE_UNAVAILABLE, ExitReason.NOT_STARTED}
 
 
 class EngineBody:
@@ -53,17 +44,33 @@ class EngineBody:
 
     waits = True
 
-    def __init__(self, engine: Engine, state: RunState, images: Images, root: str) -> None:
+    def __init__(
+        self, engine: Engine, state: RunState, images: Images, root: str, above: EngineBody | None = None
+    ) -> None:
         self._engine = engine
         self._state = state
         self._images = images
         self._root = root
-        self.aborting: str | None = None
+        self._above = above
+        self._aborting: str | None = None
 
     @property
     def engine(self) -> Engine:
         """Where the attempts run."""
         return self._engine
+
+    @property
+    def aborting(self) -> str | None:
+        """Why nothing more is begun, and what runs is ended; None as long as that is not so."""
+        return self._aborting or (None if self._above is None else self._above.aborting)
+
+    def abort(self, why: str) -> None:
+        """Begin nothing more; whoever asks for attempts cancels those that run."""
+        self._aborting = why
+
+    def below(self) -> EngineBody:
+        """The same for what one attempt calls, to be aborted alone."""
+        return EngineBody(self._engine, self._state, self._images, self._root, self)
 
     def after_fork(self, engine: Engine) -> None:
         """Go on in a child of the process, with an engine of its own."""
@@ -72,7 +79,7 @@ class EngineBody:
 
     async def run(self, task: Task, context: TaskContext, literals: Literals) -> Literals | None:
         """Run one attempt on the engine."""
-        self._refuse_when_aborting(task)
+        self._refuse_when_aborting(task.name)
         plugin = plugin_for(task.task_type)
         if plugin is not None:
             return await run_by_plugin(plugin, task, context, literals)
@@ -86,32 +93,45 @@ class EngineBody:
         await asyncio.to_thread(storage.write, context.input_path, write_map(literals))
         spec = await self._spec(task, context)
         if not isinstance(task, ContainerTask):
-            ended = await self._attempt(spec, context)
-            return await asyncio.to_thread(_outcome, task, context, ended, _mask(spec))
+            ended = await self._with_children(spec, context)
+            return await asyncio.to_thread(outcome_of, task, context, ended, _mask(spec))
         files = await asyncio.to_thread(files_of, task, context, self._engine, self._images)
         try:
             spec = await asyncio.to_thread(files.prepare, spec, literals)
             ended = await self._attempt(spec, context)
-            return await asyncio.to_thread(_outcome, task, context, ended, _mask(spec), files)
+            return await asyncio.to_thread(outcome_of, task, context, ended, _mask(spec), files)
         finally:
             await asyncio.to_thread(files.remove)
 
-    async def _attempt(self, spec: AttemptSpec, context: TaskContext) -> Exit:
+    async def _with_children(self, spec: AttemptSpec, context: TaskContext) -> Exit:
+        """Follow the attempt to its end, and run what it calls meanwhile."""
+        children = Children(self._state, self.below(), context, spec.name, _mask(spec))
+        try:
+            return await self._attempt(spec, context, children)
+        finally:
+            await children.end(self.aborting or f"its parent {spec.task} has ended")
+
+    async def _attempt(self, spec: AttemptSpec, context: TaskContext, children: Children | None = None) -> Exit:
         """Follow the attempt to its end."""
-        await self._engine.submit(spec)
+        if children is not None:
+            await children.look_before()
+        joined = await self._engine.submit(spec)
+        if children is not None:
+            children.begin(joined=joined)
         logs = asyncio.ensure_future(self._keep_logs(spec.name, f"{context.output_path}/log.txt", _mask(spec)))
         try:
             return await self._end(spec.name)
         except asyncio.CancelledError:
             await asyncio.shield(self._engine.abort(spec.name, self.aborting or "the client was interrupted"))
+            self._refuse_when_aborting(spec.task)
             raise
         finally:
             await asyncio.wait({logs}, timeout=10)
             logs.cancel()
 
-    def _refuse_when_aborting(self, task: Task) -> None:
+    def _refuse_when_aborting(self, task: str) -> None:
         if self.aborting is not None:
-            raise TaskAbortedError(f"task {task.name} was aborted: {self.aborting}", code="Aborted", recoverable=False)
+            raise TaskAbortedError(f"task {task} was aborted: {self.aborting}", code="Aborted", recoverable=False)
 
     async def wait(self, seconds: float) -> None:
         """Sleep on the event loop."""
@@ -239,51 +259,3 @@ def _mask(spec: AttemptSpec) -> Redactor:
 
 def _labels(task: Task) -> Mapping[str, str]:
     return {} if task.queue is None else {"queue": task.queue}
-
-
-def refuse_end(where: str, ended: Exit) -> None:
-    """Raise what an end means that the task itself did not tell about."""
-    if ended.reason in {ExitReason.TIMED_OUT, ExitReason.QUEUED_TOO_LONG}:
-        raise TaskTimeoutError(f"{where}: {ended.message}", code="Timeout")
-    if ended.phase is Phase.ABORTED:
-        raise TaskAbortedError(f"{where} was aborted: {ended.message}", code="Aborted", recoverable=False)
-    if ended.reason is ExitReason.OUT_OF_MEMORY:
-        raise OutOfMemoryError(f"{where} ran out of memory: {ended.message}", code="OutOfMemory")
-    if ended.reason is not ExitReason.COMPLETED:
-        final = ended.reason in _FINAL
-        raise TaskError(
-            f"{where} failed: {ended.message or ended.reason}", code=str(ended.reason), recoverable=not final
-        )
-
-
-def _outcome(
-    task: Task,
-    context: TaskContext,
-    ended: Exit,
-    mask: Redactor,
-    files: FolderFiles | BroughtFiles | None = None,
-) -> Literals | None:
-    """What came of an attempt: what its executor wrote, unless the engine knows better how it ended."""
-    where, folder = f"task {task.name}", context.output_path
-    assert folder is not None
-    told = ended.reason in {ExitReason.ERROR, ExitReason.SIGNALED, ExitReason.COMPLETED}
-    error = storage.join(folder, "error.pb")
-    if told and storage.exists(error):
-        raise task_error(storage.read(error), where, mask)
-    refuse_end(where, ended)
-    if files is not None:
-        return files.outputs()
-    outputs = storage.join(folder, "outputs.pb")
-    return _told_outputs(task, storage.read(outputs)) if storage.exists(outputs) else None
-
-
-def _told_outputs(task: Task, document: bytes) -> Literals:
-    """The outputs of a document that anything may have written."""
-    try:
-        found = read_map(document)
-    except (WireError, UnicodeDecodeError) as error:
-        raise TaskOutputError(f"task {task.name}: the document of its outputs cannot be read: {error}") from None
-    missing = [name for name in task.native_interface.outputs if name not in found]
-    if missing:
-        raise TaskOutputError(f"task {task.name} left no output {', '.join(missing)}")
-    return found

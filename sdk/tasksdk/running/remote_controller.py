@@ -62,7 +62,7 @@ class RemoteController:
 
     def abort(self, reason: str) -> None:
         """End every call that runs."""
-        self.body.aborting = reason
+        self.body.abort(reason)
         for work in list(self._calls):
             work.cancel()
 

@@ -187,9 +187,13 @@ class Configured:
         if unknown:
             raise TaskDefinitionError(f"task {self.name}: there is no setting {', '.join(sorted(unknown))}")
         changed = {name: value for name, value in changes.items() if value is not None}
+        return self.with_settings(self.settings.replace(**changed))
+
+    def with_settings(self: Self, settings: TaskSettings) -> Self:  # noqa: PYI019 - as above
+        """A new task with these settings in place of all of its own."""
         new = object.__new__(type(self))
         new.__dict__.update(self.__dict__)
-        new.settings = self.settings.replace(**changed)
+        new.settings = settings
         new.__dict__["_overridden"] = self
         return new
 

@@ -21,14 +21,14 @@ def reduced(task: Task) -> tuple[Callable[..., Task], tuple[Any, ...]]:
     Raises:
         TaskDefinitionError: no other process can find it.
     """
-    from tasksdk.task.resolver import default_task_resolver
+    from tasksdk.task.resolver import default_task_resolver, known_place_of
     from tasksdk.task.serialization import SerializationContext
 
     changed = task.settings if task.origin is not task else None
     resolver = task.task_resolver
     if resolver is not default_task_resolver:
         return _by_resolver, (resolver.location, resolver.loader_args(SerializationContext(), task), changed)
-    return _by_name, (task.instantiated_in, default_task_resolver.name_of(task), changed)
+    return _by_name, (*known_place_of(task), changed)
 
 
 def _by_name(module: str, name: str, settings: TaskSettings | None) -> Task:

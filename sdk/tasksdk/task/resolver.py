@@ -71,24 +71,8 @@ class DefaultTaskResolver(TaskResolverMixin):
 
     def loader_args(self, settings: SerializationContext, t: Task) -> list[str]:
         """The task's module, and the variable or function it is there."""
-        name = self.name_of(t)
-        return ["task-module", _importable(t.instantiated_in or "", settings.root_dir), "task-name", name]
-
-    def name_of(self, t: Task) -> str:
-        """The name that its module has for the task.
-
-        Raises:
-            TaskDefinitionError: it has none.
-        """
-        module = sys.modules.get(t.instantiated_in or "")
-        function: str | None = getattr(t, "__name__", None)
-        name = function if function is not None and getattr(module, function, None) is t.origin else t.find_lhs()
-        if module is None or name is None:
-            raise TaskDefinitionError(
-                f"task {t.name} cannot be found by another process: no module has it under a name",
-                hint="define it at the top level of a module, or give it a resolver of your own",
-            )
-        return name
+        module, name = known_place_of(t)
+        return ["task-module", _importable(module, settings.root_dir), "task-name", name]
 
     def get_all_tasks(self) -> list[Task]:
         """Every task at the top level of a loaded module."""
@@ -97,6 +81,30 @@ class DefaultTaskResolver(TaskResolverMixin):
         modules = [vars(module) for module in list(sys.modules.values()) if hasattr(module, "__dict__")]
         found = {id(value): value for names in modules for value in list(names.values()) if isinstance(value, Task)}
         return list(found.values())
+
+
+def place_of(task: Task) -> tuple[str, str] | None:
+    """The module that has the task, or what it is an override of, and the name it has there; None where none has."""
+    module_name = task.instantiated_in
+    module = sys.modules.get(module_name or "")
+    function = getattr(task, "__name__", None)
+    name = function if function is not None and getattr(module, function, None) is task.origin else task.find_lhs()
+    return None if module is None or module_name is None or name is None else (module_name, name)
+
+
+def known_place_of(task: Task) -> tuple[str, str]:
+    """The same.
+
+    Raises:
+        TaskDefinitionError: no module has it.
+    """
+    place = place_of(task)
+    if place is None:
+        raise TaskDefinitionError(
+            f"task {task.name} cannot be found by another process: no module has it under a name",
+            hint="define it at the top level of a module, or give it a resolver of your own",
+        )
+    return place
 
 
 def _importable(module_name: str, root_dir: str | None) -> str:

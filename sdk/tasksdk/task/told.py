@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 RUN, ACTION, ATTEMPT, MODE, VERSION = (f"TASKSDK_{name}" for name in ("RUN", "ACTION", "ATTEMPT", "MODE", "VERSION"))
 GROUP, BASE, IMAGES = (f"TASKSDK_{name}" for name in ("GROUP", "BASE", "IMAGES"))
-REPORT, MOST = "TASKSDK_REPORT", "TASKSDK_MAX_INLINE_IO_BYTES"
+REPORT, MOST, CALLS = "TASKSDK_REPORT", "TASKSDK_MAX_INLINE_IO_BYTES", "TASKSDK_CALLS"
 CUSTOM, LOG_LEVEL = "TASKSDK_CUSTOM_CONTEXT", "TASKSDK_LOG_LEVEL"
-TOLD = (RUN, ACTION, ATTEMPT, MODE, VERSION, BASE, REPORT, MOST, GROUP, IMAGES, SCRIPT, CUSTOM, LOG_LEVEL)
+TOLD = (RUN, ACTION, ATTEMPT, MODE, VERSION, BASE, REPORT, MOST, GROUP, IMAGES, CALLS, SCRIPT, CUSTOM, LOG_LEVEL)
 
 
 def variables_of(task: Task, context: TaskContext, script: str | None) -> dict[str, str]:
@@ -40,6 +40,8 @@ def variables_of(task: Task, context: TaskContext, script: str | None) -> dict[s
         MOST: str(task.max_inline_io_bytes),
         GROUP: "" if context.group_data is None else context.group_data.name,
         IMAGES: images,
+        # The client serves the mailbox that is there, and not that of an executor which the task itself starts.
+        CALLS: context.output_path or "",
         SCRIPT: script or "",
         CUSTOM: dumps(dict(context.custom_context)) if context.custom_context else "",
         LOG_LEVEL: os.environ.get(LOG_LEVEL, ""),

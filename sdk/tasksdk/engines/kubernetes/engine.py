@@ -29,6 +29,8 @@ class KubernetesEngine:
     name = "kubernetes"
     runs_images = True
     keeps_workers = False
+    # The cluster has its own bounds; this one is for the client's connections.
+    at_once = 1000
 
     def __init__(self, **settings: Any) -> None:
         self._settings = read_settings(settings)
@@ -37,10 +39,10 @@ class KubernetesEngine:
         self._attempts: dict[str, Attempt] = {}
         self._observers: dict[str, Observer] = {}
 
-    async def submit(self, spec: AttemptSpec) -> None:
+    async def submit(self, spec: AttemptSpec) -> bool:
         """Create the Job, or join the one of this name."""
         if spec.name in self._attempts:
-            return
+            return True
         attempt = self._attempts[spec.name] = Attempt(spec.name, Bounds(spec.max_queued, spec.max_runtime))
         try:
             base = await self._base(spec)
@@ -59,6 +61,8 @@ class KubernetesEngine:
             raise
         else:
             self._start(attempt, job, adopted=adopted)
+            return adopted
+        return False
 
     async def watch(self, name: str) -> AsyncIterator[AttemptEvent]:
         """The phase of an attempt and its changes, to the end."""
@@ -71,6 +75,9 @@ class KubernetesEngine:
         attempt = await self._find(name)
         async for line in attempt.lines():
             yield line
+
+    def waiting(self, name: str, *, waits: bool) -> None:
+        """Nothing: there are no workers."""
 
     async def abort(self, name: str, reason: str = "") -> None:
         """Delete the Job of an attempt with all that belongs to it."""
