@@ -24,6 +24,11 @@ RuntimeUserError is TaskError, OOMError is OutOfMemoryError, ActionAbortedError 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class TaskSdkError(Exception):
     """The root of the tree: `message` says what failed and why, `hint` what to do next."""
@@ -89,6 +94,34 @@ class TaskError(TaskSdkError):
 
     def __str__(self) -> str:
         return f"{super().__str__()}\n{self.traceback}" if self.traceback else super().__str__()
+
+    def __reduce__(self) -> Any:
+        return _rebuilt, (type(self).__name__, self.args, self.__dict__)
+
+
+_UNFIT = (StopIteration, StopAsyncIteration, UnicodeError)
+_kinds: dict[str, type[TaskError]] = {}
+
+
+def task_error_for(code: str) -> type[TaskError]:
+    """The class of a failure whose exception was of that name: one of Python's own can be caught as that, too."""
+    if code not in _kinds:
+        import builtins
+
+        meant: Any = getattr(builtins, code, None)
+        fits = isinstance(meant, type) and issubclass(meant, Exception) and not issubclass(meant, _UNFIT)
+        kind: Any = TaskError
+        if fits and meant is not Exception and not code.endswith("Group"):
+            kind = type("TaskError", (TaskError, meant), {"__module__": __name__, "__doc__": TaskError.__doc__})
+        _kinds[code] = kind
+    return _kinds[code]
+
+
+def _rebuilt(name: str, args: tuple[Any, ...], state: dict[str, Any]) -> TaskError:
+    kind: type[TaskError] = task_error_for(state["code"]) if name == "TaskError" else globals()[name]
+    error = kind(*args)
+    error.__dict__.update(state)
+    return error
 
 
 class TaskTimeoutError(TaskError, TimeoutError):

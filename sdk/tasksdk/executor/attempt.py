@@ -144,13 +144,21 @@ class _Later:
         self._served = served
         self._controller: Any = None
         self._making = allocate_lock()
+        self._process = os.getpid()
 
     def close(self) -> None:
         """Let what is still called end with the task."""
-        if self._controller is not None and self._served:
+        if self._controller is not None and self._served and os.getpid() == self._process:
             self._controller.close()
 
     def _made(self) -> Any:
+        if self._served and os.getpid() != self._process:
+            from tasksdk.errors import EngineError
+
+            raise EngineError(
+                "a process that the task forked cannot call tasks",
+                hint="call them in the task itself, or call task.forward() for the plain function",
+            )
         with self._making:
             if self._controller is None:
                 self._controller = self._caller() if self._served else self._here()

@@ -38,4 +38,6 @@ def failure_of(error: BaseException) -> Failure:
         return Failure("SystemExit", text, recoverable=True)
     final = (UserInputError, TaskDefinitionError, ImportError, SyntaxError)
     recoverable = not isinstance(error, final) and not (isinstance(error, TaskError) and not error.recoverable)
-    return Failure(type(error).__name__, text, recoverable=recoverable, by_user=not isinstance(error, OSError))
+    # What a task that this one called failed with, it failed with itself.
+    code = error.code if isinstance(error, TaskError) and type(error).__name__ == "TaskError" else type(error).__name__
+    return Failure(code, text, recoverable=recoverable, by_user=not isinstance(error, OSError))

@@ -40,7 +40,6 @@ class Post:
 
     def __init__(self, outputs: str) -> None:
         self._mailbox = Mailbox(outputs)
-        self._process = os.getpid()
         self._patience = float(os.environ.get(PATIENCE) or _PATIENCE)
         self._changed = threading.Condition()
         # What is asked for, and what of it is posted; the thread alone writes the second.
@@ -54,16 +53,7 @@ class Post:
         self._thread: threading.Thread | None = None
 
     def send(self, inputs: bytes, write: Write) -> Sent:
-        """Ask for a call; `write` gives its document, told where the inputs will lie.
-
-        Raises:
-            EngineError: in a process that the task forked.
-        """
-        if os.getpid() != self._process:
-            raise EngineError(
-                "a process that the task forked cannot call tasks",
-                hint="call them in the task itself, or call task.forward() for the plain function",
-            )
+        """Ask for a call; `write` gives its document, told where the inputs will lie."""
         with self._changed:
             self._calls += 1
             sent = Sent(self._calls, inputs, write)
@@ -72,31 +62,27 @@ class Post:
         return sent
 
     def tell(self, step: bytes) -> None:
-        """Tell of an action that was done here; a process that the task forked tells of none."""
-        if os.getpid() == self._process:
-            with self._changed:
-                self._new_steps.append(step)
-                self._wake()
+        """Tell of an action that was done here."""
+        with self._changed:
+            self._new_steps.append(step)
+            self._wake()
 
     def cancel(self, sent: Sent) -> None:
         """Nobody waits for it any more."""
-        if os.getpid() == self._process:
-            with self._changed:
-                if not sent.future.done():
-                    self._cancelled.append(sent.number)
-                    self._sent.pop(sent.number, None)
-                    self._wake()
+        with self._changed:
+            if not sent.future.done():
+                self._cancelled.append(sent.number)
+                self._sent.pop(sent.number, None)
+                self._wake()
 
     def close(self) -> None:
         """Post what is left; what is not answered yet ends with the attempt."""
-        thread = self._thread
-        if thread is None or os.getpid() != self._process:
-            return
         with self._changed:
             self._closed = True
             self._sent.clear()
             self._changed.notify()
-        thread.join(_LAST_WORDS)
+        if self._thread is not None:
+            self._thread.join(_LAST_WORDS)
 
     def _wake(self) -> None:
         if self._thread is None:

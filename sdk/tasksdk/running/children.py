@@ -17,12 +17,11 @@ from tasksdk.types import storage
 from tasksdk.wire import read_map, write_map
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tasksdk.context.current import TaskContext
     from tasksdk.running.calls import RunState
     from tasksdk.running.engine_body import EngineBody
-    from tasksdk.running.mailbox import Posted
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,6 +51,7 @@ class Children:
         self._calls = 0
         self._steps = 0
         self._going: dict[int, tuple[asyncio.Task[None], EngineBody]] = {}
+        self._stopped: set[int] = set()
         self._kinds: dict[int, str] = {}
         self._told_at = 0.0
         self._telling = asyncio.Lock()
@@ -79,8 +79,7 @@ class Children:
             with suppress(Exception):
                 await self._look(last=True)
         going = [task for task, _ in self._going.values()]
-        for task in going:
-            task.cancel()
+        self._stop(list(self._going), why)
         if going:
             await asyncio.wait(going)
 
@@ -114,22 +113,29 @@ class Children:
         while self._calls < posted.calls and not last:
             await self._begin(posted.session, self._calls + 1, wanted=self._calls + 1 not in posted.cancelled)
             self._calls += 1
-        return self._cancel(posted) or news
+        self._stop(posted.cancelled, f"its parent {self._parent.task_name} no longer waits for it")
+        return news
 
-    def _cancel(self, posted: Posted) -> bool:
-        going = [self._going[number] for number in posted.cancelled if number in self._going]
-        for task, body in going:
-            body.abort(f"its parent {self._parent.task_name} no longer waits for it")
-            task.cancel()
-        return bool(going)
+    def _stop(self, numbers: Iterable[int], why: str) -> None:
+        """Abort calls that run: each once, as a second time would disturb the first."""
+        for number in numbers:
+            if number in self._going and number not in self._stopped:
+                self._stopped.add(number)
+                task, body = self._going[number]
+                body.abort(why)
+                task.cancel()
 
     async def _open(self, session: str) -> None:
         """Begin with a process of the attempt; what an earlier client answered it stays answered."""
-        for task, _ in self._going.values():
-            task.cancel()
+        if self._going:
+            # A process of the same attempt before this one, which its engine started again.
+            going = [task for task, _ in self._going.values()]
+            self._stop(list(self._going), f"its parent {self._parent.task_name} was started again")
+            await asyncio.wait(going)
         answered = await self._io(self._mailbox.answered)
         self._kinds = dict(answered.kinds) if answered is not None and answered.session == session else {}
         self._session, self._calls, self._steps = session, 0, 0
+        self._stopped.clear()
         await self._tell()
 
     async def _begin(self, session: str, number: int, *, wanted: bool) -> None:

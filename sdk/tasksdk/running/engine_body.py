@@ -79,7 +79,8 @@ class EngineBody:
 
     async def run(self, task: Task, context: TaskContext, literals: Literals) -> Literals | None:
         """Run one attempt on the engine."""
-        self._refuse_when_aborting(task.name)
+        if self.aborting is not None:
+            raise self._aborted(task.name)
         plugin = plugin_for(task.task_type)
         if plugin is not None:
             return await run_by_plugin(plugin, task, context, literals)
@@ -123,15 +124,15 @@ class EngineBody:
             return await self._end(spec.name)
         except asyncio.CancelledError:
             await asyncio.shield(self._engine.abort(spec.name, self.aborting or "the client was interrupted"))
-            self._refuse_when_aborting(spec.task)
+            if self.aborting is not None:
+                raise self._aborted(spec.task) from None
             raise
         finally:
             await asyncio.wait({logs}, timeout=10)
             logs.cancel()
 
-    def _refuse_when_aborting(self, task: str) -> None:
-        if self.aborting is not None:
-            raise TaskAbortedError(f"task {task} was aborted: {self.aborting}", code="Aborted", recoverable=False)
+    def _aborted(self, task: str) -> TaskAbortedError:
+        return TaskAbortedError(f"task {task} was aborted: {self.aborting}", code="Aborted", recoverable=False)
 
     async def wait(self, seconds: float) -> None:
         """Sleep on the event loop."""

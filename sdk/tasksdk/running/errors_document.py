@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tasksdk.errors import OutOfMemoryError, TaskError
+from tasksdk.errors import OutOfMemoryError, TaskError, task_error_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,6 @@ def task_error(document: bytes, where: str, mask: Callable[[str], str]) -> TaskE
     lines = text.strip().splitlines() or [error.code]
     summary = next((line for line in reversed(lines) if line and not line[0].isspace()), lines[-1])
     recoverable = error.kind == ContainerError.RECOVERABLE
-    kind = OutOfMemoryError if error.code == "OutOfMemory" else TaskError
+    kind = OutOfMemoryError if error.code == "OutOfMemory" else task_error_for(error.code)
     traceback = "" if lines == [summary] else text
     return kind(f"{where} failed: {summary}", code=error.code, traceback=traceback, recoverable=recoverable)

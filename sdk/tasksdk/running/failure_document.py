@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tasksdk import errors
-from tasksdk.errors import TaskError, TaskSdkError
+from tasksdk.errors import TaskError, TaskSdkError, task_error_for
 from tasksdk.task.traceback import user_traceback
 from tasksdk.wire import plain, read_map, read_plain, write_map
 
@@ -33,7 +33,7 @@ def read_failure(document: bytes) -> TaskSdkError:
     kind: type[TaskSdkError] = getattr(errors, fields["kind"])
     if not issubclass(kind, TaskError):
         return kind(fields["message"], hint=fields["hint"])
-    return kind(
+    return (task_error_for(fields["code"]) if kind is TaskError else kind)(
         fields["message"],
         hint=fields["hint"],
         code=fields["code"],
