@@ -170,7 +170,9 @@ class Children:
     async def _run(self, session: str, number: int, call: Call) -> None:
         try:
             kind, document = await self._outcome(call)
-            await self._answer(session, number, kind, document)
+            # Once the attempt has ended, nobody reads it.
+            if self._serving is not None and not self._serving.done():
+                await self._answer(session, number, kind, document)
         finally:
             self._going.pop(number, None)
             if not self._going:

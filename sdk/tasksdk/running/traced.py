@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tasksdk.store.rows import ActionRow
-from tasksdk.wire import plain, read_map, read_plain, write_map
+from tasksdk.wire import NONE, plain, read_map, read_plain, write_map
 
 _PLAIN = ("run", "name", "parent", "task", "group", "phase", "attempts", "started", "ended", "error")
 _MAPS = ("inputs", "outputs")
@@ -14,8 +14,9 @@ def write_row(row: ActionRow) -> bytes:
     found = {name: plain(getattr(row, name)) or b"" for name in _PLAIN}
     for kind in _MAPS:
         written = getattr(row, kind)
-        for name, literal in read_map(written or b"").items():
-            found[f"{kind}.{name}"] = literal
+        if written is not None:
+            found[kind] = NONE
+            found.update({f"{kind}.{name}": literal for name, literal in read_map(written).items()})
     return write_map(found)
 
 
@@ -25,5 +26,6 @@ def read_row(document: bytes) -> ActionRow:
     columns = {name: read_plain(found[name]) for name in _PLAIN}
     for kind in _MAPS:
         prefix = f"{kind}."
-        columns[kind] = write_map({name[len(prefix) :]: literal for name, literal in found.items() if prefix in name})
+        inner = {name[len(prefix) :]: literal for name, literal in found.items() if name.startswith(prefix)}
+        columns[kind] = write_map(inner) if kind in found else None
     return ActionRow(**columns)

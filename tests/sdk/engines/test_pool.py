@@ -162,3 +162,30 @@ def test_closing_ends_those_that_rest_and_those_that_come_back() -> None:
         assert [worker.ended.is_set() for worker in factory.made] == [True] * 3
 
     asyncio.run(story())
+
+
+def test_a_place_that_is_lent_is_another_s_meanwhile() -> None:
+    async def story() -> None:
+        factory = Factory()
+        pool = _pool(factory, 1)
+        parent = await pool.take()
+        waiting = asyncio.ensure_future(pool.take())
+        await _settled()
+        assert not waiting.done()
+        pool.lend(1)
+        child = await waiting
+        assert child is not parent
+        await pool.give_back(child)
+        assert await pool.take() is child
+        await pool.give_back(child)
+        pool.lend(-1)
+        further = asyncio.ensure_future(pool.take())
+        await _settled()
+        assert not further.done()
+        await pool.give_back(parent)
+        assert await further is child
+        assert not parent.alive
+        await pool.give_back(child)
+        await pool.close()
+
+    asyncio.run(story())
