@@ -139,8 +139,10 @@ class OutOfMemoryError(TaskError):
 class NonRecoverableError(TaskError):
     """Raise it in a task whose failure no retry can mend."""
 
-    def __init__(self, message: str = "", code: str = "NonRecoverableError", *, hint: str | None = None) -> None:
-        super().__init__(message, code=code, recoverable=False, hint=hint)
+    def __init__(
+        self, message: str = "", code: str = "NonRecoverableError", *, traceback: str = "", hint: str | None = None
+    ) -> None:
+        super().__init__(message, code=code, traceback=traceback, recoverable=False, hint=hint)
 
 
 class TaskOutputError(TaskSdkError, TypeError):

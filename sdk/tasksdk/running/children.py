@@ -7,7 +7,6 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from tasksdk.context.current import ActionID, GroupData
 from tasksdk.running.calls import Call
 from tasksdk.running.failure_document import write_failure
 from tasksdk.running.mailbox import ERROR, NOTHING, OUTPUTS, Answered, Mailbox
@@ -153,15 +152,13 @@ class Children:
     async def _made(self, session: str, number: int, document: bytes, body: EngineBody) -> Call | None:
         from flyteidl2.workflow.queue_service_pb2 import EnqueueActionRequest
 
-        from tasksdk.running.request import task_of
+        from tasksdk.running.request import caller_of, task_of
 
         request = EnqueueActionRequest.FromString(document)
         inputs = read_map(await self._io(storage.read, request.input_uri))
-        action = ActionID(request.parent_action_name, self._state.name)
-        caller = self._parent.replace(action=action, group_data=GroupData(request.group) if request.group else None)
         try:
             task = await asyncio.to_thread(task_of, request)
-            return Call(self._state, body, task, inputs, caller)
+            return Call(self._state, body, task, inputs, caller_of(request, self._parent))
         except Exception as error:  # noqa: BLE001 - told to whoever called
             where = f"task {request.task.spec.task_template.id.name}"
             await self._answer(session, number, ERROR, write_failure(error, where, self._mask))

@@ -33,13 +33,11 @@ def read_failure(document: bytes) -> TaskSdkError:
     kind: type[TaskSdkError] = getattr(errors, fields["kind"])
     if not issubclass(kind, TaskError):
         return kind(fields["message"], hint=fields["hint"])
-    return (task_error_for(fields["code"]) if kind is TaskError else kind)(
-        fields["message"],
-        hint=fields["hint"],
-        code=fields["code"],
-        traceback=fields["traceback"],
-        recoverable=fields["recoverable"],
+    made = (task_error_for(fields["code"]) if kind is TaskError else kind)(
+        fields["message"], hint=fields["hint"], code=fields["code"], traceback=fields["traceback"]
     )
+    made.recoverable = fields["recoverable"]
+    return made
 
 
 def _as_task_error(error: BaseException, where: str) -> TaskError:

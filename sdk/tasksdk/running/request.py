@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flyteidl2.workflow.queue_service_pb2 import EnqueueActionRequest
 
+from tasksdk.context.current import ActionID, GroupData
 from tasksdk.errors import TaskDefinitionError
 from tasksdk.script import module_here
 from tasksdk.task.base import Task
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from tasksdk.context.current import TaskContext
 
 _LOCATION, _OVERRIDDEN, _IMAGE = "tasksdk/location", "tasksdk/overridden", "tasksdk/image"
+_CUSTOM = "tasksdk/custom-context/"
 _OPEN = "known-by-the-client"
 _BY_DEFAULT, _SPEC = "auto", "spec"
 
@@ -36,6 +38,8 @@ def request_of(task: Task, caller: TaskContext, inputs: str) -> bytes:
     if caller.group_data is not None:
         request.group = caller.group_data.name
     notes, image = request.run_spec.annotations.values, task.settings.image
+    for name, value in caller.custom_context.items():
+        notes[_CUSTOM + name] = value
     place = place_of(task)
     if place is not None:
         notes[_LOCATION] = ":".join(place)
@@ -50,6 +54,16 @@ def request_of(task: Task, caller: TaskContext, inputs: str) -> bytes:
     spec.task_template.CopyFrom(told.to_template(SerializationContext(version=version)))
     spec.short_name = task.short_name
     return request.SerializeToString(deterministic=True)
+
+
+def caller_of(request: EnqueueActionRequest, parent: TaskContext) -> TaskContext:
+    """The context that the call was made in: that of the attempt, with what the attempt changed of it."""
+    notes = request.run_spec.annotations.values
+    return parent.replace(
+        action=ActionID(request.parent_action_name, parent.action.run_name),
+        group_data=GroupData(request.group) if request.group else None,
+        custom_context={name[len(_CUSTOM) :]: text for name, text in notes.items() if name.startswith(_CUSTOM)},
+    )
 
 
 def task_of(request: EnqueueActionRequest) -> Task:
