@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import shutil
 import statistics
-import subprocess
 import tempfile
 from pathlib import Path
 
+import images
 from place import Place, beside, lock, pip
 from row import Row
 
@@ -62,6 +62,4 @@ def _imports(ours: str, theirs: str) -> Row:
 
 
 def _import(image: str) -> float:
-    docker = shutil.which("docker") or "docker"
-    command = [docker, "run", "--rm", "--quiet", image, "python", "-c", _NEEDS]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return float(images.run(image, "python", "-c", _NEEDS))

@@ -11,6 +11,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
+import images
 from build import IMAGEBUILD, _plain
 from row import Row, seconds
 
@@ -77,8 +78,13 @@ class Place:
             stdout=subprocess.PIPE,
         )
         assert process.stdout is not None
-        said = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            said = process.stdout.read()
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
         taken = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
@@ -114,7 +120,7 @@ class Place:
 
     def tag(self, name: str) -> str:
         """Where the peer pushes to."""
-        return f"{REGISTRY}/bench-{self.run}/{name}:latest"
+        return images.noted(f"{REGISTRY}/bench-{self.run}/{name}:latest")
 
     def number(self) -> int:
         """Another number each time."""

@@ -6,6 +6,7 @@ import argparse
 import ast
 import importlib
 import os
+import signal
 import sys
 import textwrap
 from pathlib import Path
@@ -39,13 +40,17 @@ def main() -> int:
     title = f"load {os.getloadavg()[0]:.1f} at the start, {os.cpu_count()} processors"
     table = Table("what", "ours", "floor or peer", "target", "", title=title)
     missed = 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         for part in chosen:
             module = importlib.import_module(part)
             for row in [*module.rows(), *(module.large() if options.large and hasattr(module, "large") else [])]:
                 missed += not row.met
                 table.add_row(row.name, row.ours, row.other, row.target, "met" if row.met else "MISSED")
+    except KeyboardInterrupt:
+        return 130
     finally:
+        importlib.import_module("images").remove()
         Console(width=170).print(table)
     return int(missed > 0)
 

@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import images
 from place import Place
 from row import Row, medians, seconds
 
@@ -163,10 +164,8 @@ def _in_image() -> _InImage:
         place.spec("tasks", "", sdk=True)
         built = place.ours("cache").image
     image = f"{built['uri']}@{built['digest']}"
-    command = ["docker", "run", "--rm", image, "python", "/app/code/starts.py", str(STARTS)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=True)
-    subprocess.run(["docker", "image", "rm", "--force", image], capture_output=True, check=True)
-    bare, ours = json.loads(ran.stdout.splitlines()[-1])
+    ran = images.run(image, "python", "/app/code/starts.py", str(STARTS))
+    bare, ours = json.loads(ran.splitlines()[-1])
     return _InImage(ours - bare, _layer(str(built["uri"]), str(built["digest"])))
 
 
