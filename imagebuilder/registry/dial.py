@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from typing import TYPE_CHECKING
 
 from imagebuilder.registry.connection import Connection
@@ -36,6 +37,7 @@ class Dialer:
         self._asked = asked
         self._proxy = settings.proxies.for_origin(origin)
         self._context: ssl.SSLContext | None = None
+        self._reading = threading.Lock()  # reading the authorities takes longer than waiting for who reads them
 
     @property
     def proxy(self) -> Proxy | None:
@@ -103,8 +105,9 @@ class Dialer:
             raise ProtocolError(f"the proxy {proxy.origin} sent data before the tunnel was used")
 
     def _tls(self) -> ssl.SSLContext:
-        if self._context is None:
-            from imagebuilder.registry.tls import context_for
+        with self._reading:
+            if self._context is None:
+                from imagebuilder.registry.tls import context_for
 
-            self._context = context_for(self._settings, self._origin.authority)
-        return self._context
+                self._context = context_for(self._settings, self._origin.authority)
+            return self._context
