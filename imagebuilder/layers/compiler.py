@@ -88,6 +88,11 @@ class CompilerProcess:
             self.__exit__(None, None, None)
             raise
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
     def __enter__(self) -> CompilerProcess:  # noqa: PYI034 - Self came with Python 3.11
         return self
 

@@ -2,18 +2,25 @@ from __future__ import annotations
 
 import importlib.util
 import marshal
+import os
+import signal
 import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from imagebuilder.errors import BuildError, SourceError
 from imagebuilder.layers import Compiler, InstallTarget, LayerCache, Plan, WheelFile, assemble_bytecode
+from imagebuilder.layers.compiler import CompilerProcess, Module
 
 from .conftest import MakeWheel, read
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
 HERE = sys.version_info[0], sys.version_info[1]
 TARGET = InstallTarget(python=HERE)
@@ -127,3 +134,65 @@ def test_interpreters_that_do_not_serve(plan: Plan, store: Path, tmp_path: Path)
             assemble_bytecode(plan, TARGET, store, Compiler(interpreter, tmp_path / "pyc"))
     with pytest.raises(BuildError, match=r"not 3\.1"):
         assemble_bytecode(plan, InstallTarget(python=(3, 1)), store, Compiler(sys.executable, tmp_path / "pyc"))
+
+
+def test_an_interpreter_that_became_another(plan: Plan, store: Path, tmp_path: Path) -> None:
+    with CompilerProcess(sys.executable) as process:
+        was = process.identity._replace(version="3.0.1")
+    compiler = Compiler(sys.executable, tmp_path / "pyc", identity=was._replace(version=f"{HERE[0]}.{HERE[1]}.99"))
+    with pytest.raises(BuildError, match=rf"was Python {HERE[0]}\.{HERE[1]}\.99, and is ") as caught:
+        assemble_bytecode(plan, TARGET, store, compiler)
+    assert caught.value.hint == "build again"
+    assert left(store) == []
+
+
+def test_an_interpreter_that_vanishes(plan: Plan, store: Path, tmp_path: Path) -> None:
+    link = tmp_path / "python"
+    link.symlink_to(sys.executable)
+    compiler = Compiler(link, tmp_path / "pyc")
+    assert compiler.identity.minor == HERE
+    link.unlink()
+    with pytest.raises(BuildError, match="does not run"):
+        assemble_bytecode(plan, TARGET, store, compiler)
+    assert left(store) == []
+
+
+def test_a_compiling_process_that_is_killed(
+    make_wheel: MakeWheel, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a kernel that is short of memory: the build ends with a message, and leaves nothing behind."""
+    slow = b"x = " + b"[" * 90 + b"1," * 200_000 + b"]" * 90 + b"\n"
+    plan = Plan.of([WheelFile(make_wheel({f"demo/slow{number}.py": slow for number in range(4)}))], TARGET)
+    started: list[CompilerProcess] = []
+    real = CompilerProcess.compile
+
+    def compile_noted(process: CompilerProcess, wheel: str, modules: Sequence[Module]) -> list[bytes]:
+        started.append(process)
+        return real(process, wheel, modules)
+
+    monkeypatch.setattr(CompilerProcess, "compile", compile_noted)
+    killed: list[int] = []
+
+    def kill() -> None:
+        deadline = time.monotonic() + 60
+        while not killed and time.monotonic() < deadline:
+            for pid in [process.pid for process in started]:
+                with suppress(OSError):
+                    for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+                        os.kill(child, signal.SIGKILL)
+                        killed.append(child)
+            time.sleep(0.001)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        with pytest.raises(BuildError, match=r"stopped while it compiled .*\.whl"):
+            assemble_bytecode(plan, TARGET, store, Compiler(sys.executable, tmp_path / "pyc"))
+    finally:
+        killer.join()
+    assert killed
+    assert left(store) == []
+
+
+def left(store: Path) -> list[str]:
+    return [path.name for path in (store / "blobs" / "sha256").iterdir()] if store.exists() else []

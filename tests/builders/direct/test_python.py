@@ -86,6 +86,45 @@ def test_shims_are_no_interpreters(
     assert [path for path in bench.build(image).tree if path.endswith(".pyc")]
 
 
+def test_the_bases_own_version_compiles_where_it_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shim is not asked for it: it takes longer to answer than all interpreters together."""
+    minor = sys.version_info[0], sys.version_info[1]
+    name = f"{minor[0]}.{minor[1]}"
+    own = f"{name}.99"
+    kept = tmp_path / ".pyenv" / "versions" / own / "bin" / f"python{name}"
+    shim = tmp_path / "shims" / f"python{name}"
+    for path, start in ((kept, b"\x7fELF"), (shim, b"#!/bin/sh")):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(start)
+        path.chmod(0o755)
+    asked: list[str] = []
+
+    def version_of(path: str | Path) -> str:
+        asked.append(str(path))
+        return own
+
+    monkeypatch.setattr(interpreters, "version_of", version_of)
+    environ = {"HOME": str(tmp_path), "PATH": str(shim.parent)}
+    assert interpreters.interpreter_for(minor, environ, own) == str(kept)
+    assert interpreters.interpreter_for(minor, environ, f"{name}.98") == sys.executable
+    assert interpreters.interpreter_for(minor, environ) == sys.executable
+    kept.unlink()
+    assert interpreters.interpreter_for(minor, environ, own) == sys.executable
+    assert asked == [str(kept)]
+    assert interpreters.exact_interpreter(own, environ) == str(shim)
+
+
+def test_an_interpreter_is_asked_anew_when_its_file_is_another(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    said = "import sys; print('3.11.{}', 'final', '00' * 4, 'cpython-311', sep='\\n')"
+    for patch in (1, 2):
+        python.write_text(f"#!{sys.executable}\n{said.format(patch)}\n# {'x' * patch}")
+        python.chmod(0o755)
+        assert interpreters.version_of(python) == f"3.11.{patch}"
+    python.unlink()
+    assert interpreters.version_of(python) is None
+
+
 def test_bytecode_that_is_not_wanted(bench: Any, make_wheel: Any) -> None:
     image = Image.from_base(bench.base(DEBIAN, Env=ENV)).with_wheels(make_wheel("demo"))
     bench.site = Site(bytecode=False)
