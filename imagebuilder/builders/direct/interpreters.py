@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from imagebuilder.layers import InstallTarget
     from imagebuilder.lock.pins import PlatformPins
 
-_SECONDS: Final = 10.0
+_SECONDS: Final = 60.0  # a busy machine must not choose another interpreter than an idle one
 _SAYS: Final = (
     "import importlib.util, sys; print(*sys.version_info[:3], sep='.'); "
     "print(sys.version_info[3], importlib.util.MAGIC_NUMBER.hex(), sys.implementation.cache_tag, sep='\\n')"
@@ -108,7 +108,7 @@ def _exact(version: str, environ: Mapping[str, str], *, shims: bool) -> str | No
         return sys.executable
     found = [*_kept(version, environ), *_on_path(version, environ)]
     scripts = [path for path in found if _is_script(path)]
-    tried = set()
+    tried = {Path(sys.executable).resolve()}
     for path in (*(path for path in found if path not in scripts), *(scripts if shims else ())):
         real = path.resolve()
         if real not in tried and version_of(path) == version:
