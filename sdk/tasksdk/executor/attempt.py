@@ -65,7 +65,7 @@ def _outputs(arguments: Arguments, finish: Finish | None) -> Literals | None:
         CodeBundle(arguments.code_bundle).install(arguments.code_destination)
     task = told_task(load(arguments.resolver, arguments.loader_args), os.environ)
     context = _context(arguments, task)
-    controller = _Later(context, served=os.environ.get(CALLS) == arguments.outputs)
+    controller = _Later(context, served=place.absolute(os.environ.get(CALLS, "")) == arguments.outputs)
     inner = Context(ContextData(context, controller))
     try:
         with inner:

@@ -24,9 +24,7 @@ from tasksdk import Image, Resources, Secret, TaskEnvironment
 
 here = Path(__file__).parent
 registry = os.environ.get("IMAGEBUILDER_TEST_REGISTRY", "localhost:5000")
-image = Image.from_base(
-    f"{registry}/library/python:3.11-slim-bookworm", name="tasks-in-image", registry=registry
-).with_wheels(here / "wheels")
+image = Image.from_debian_base(name="REPOSITORY", registry=registry)
 upper = TaskEnvironment("upper", image=image, env_vars={"COLOUR": "red"})
 lower = TaskEnvironment(
     "lower",
@@ -77,11 +75,10 @@ def waits(folder: str) -> None:
 
 
 @pytest.fixture
-def inside(sdk_wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    assert sdk_wheels.is_dir()
+def inside(repository: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     (tmp_path / "only").mkdir()
     (tmp_path / "only" / "only_below.py").write_text("SAID = 'below'\n")
-    (tmp_path / "deep_module.py").write_text(MODULE)
+    (tmp_path / "deep_module.py").write_text(MODULE.replace("REPOSITORY", repository))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TEAM_TOKEN", "hunter2")

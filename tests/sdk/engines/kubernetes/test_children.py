@@ -6,6 +6,7 @@ import importlib
 import subprocess
 import sys
 import time
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
@@ -79,17 +80,19 @@ def waits_for_ever() -> None:
 
 
 @pytest.fixture(scope="session")
-def lower_image() -> str:
-    made = Image.from_base(BASE, name="kube/lower").with_sdk(python_version="3.11").with_env_vars({"ONLY": "below"})
-    (result,) = build(made, registry=BASE.split("/", maxsplit=1)[0])
-    return f"{result.uri}@{result.digest}"
+def images() -> dict[str, str]:
+    """Two images, where nothing is yet: another state of a checkout may have pushed an SDK of the same version."""
+    made = Image.from_base(BASE, name=f"kube/{uuid.uuid4().hex[:12]}").with_sdk(python_version="3.11")
+    upper = made.with_user("somebody")
+    found = build(upper, upper.with_env_vars({"ONLY": "below"}), registry=BASE.split("/", maxsplit=1)[0])
+    return {name: f"{one.uri}@{one.digest}" for name, one in zip(("upper", "lower"), found, strict=True)}
 
 
 @pytest.fixture
-def kin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: str, lower_image: str) -> Iterator[ModuleType]:
+def kin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: dict[str, str]) -> Iterator[ModuleType]:
     monkeypatch.setenv("TASKSDK_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TEAM_TOKEN", "hunter2")
-    (tmp_path / "kube_kin.py").write_text(MODULE.format(upper=image, lower=lower_image))
+    (tmp_path / "kube_kin.py").write_text(MODULE.format(**images))
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     sys.modules.pop("kube_kin", None)
