@@ -53,6 +53,7 @@ async def _end(engine: Engine, name: str) -> Exit:
 
 def test_an_engine_is_one(engine: Engine) -> None:
     assert isinstance(engine, Engine)
+    assert engine.at_once > 0
 
 
 def test_success_is_told_once_with_its_lines(engine: Engine) -> None:
@@ -79,8 +80,10 @@ def test_an_exit_code_is_an_error(engine: Engine) -> None:
 
 def test_the_same_attempt_is_joined(engine: Engine) -> None:
     async def story() -> None:
-        await engine.submit(spec("hang"))
-        await engine.submit(spec("hang"))
+        joined = [await engine.submit(spec("hang")), await engine.submit(spec("hang"))]
+        assert joined == [False, True]
+        engine.waiting("run-hang-1", waits=True)
+        engine.waiting("run-hang-1", waits=False)
         await engine.abort("run-hang-1", "enough")
         await engine.abort("run-hang-1", "enough")
         end = await _end(engine, "run-hang-1")

@@ -51,6 +51,11 @@ def makes_folder(x: int) -> Dir:
 @env.task
 def reads(file: File) -> str:
     return Path(file.download()).read_text()
+
+@env.task
+async def passes_on(x: int) -> list[str]:
+    made, own = await makes_later(x), File(str(_written("own") / "out.txt"))
+    return [reads(made), await reads.aio(own)]
 """
 
 
@@ -75,6 +80,9 @@ def _tell(stored: ModuleType, mode: Any, folder: str) -> None:
     assert list(made.logs()) == ([] if mode == "local" else ["[stored.makes] makes 3"])
     assert run(stored.reads, file).outputs()[0] == "3 kept"
     assert run(stored.reads, run(stored.makes_later, 4).outputs()[0]).outputs()[0] == "4"
+    passed = run(stored.passes_on, 6)
+    assert passed.outputs()[0] == ["6", "own"]
+    assert len(passed.actions) == 4
     folder_made = run(stored.makes_folder, 5).outputs()[0]
     assert Path(folder_made.download(), "out.txt").read_text() == "5"
 
