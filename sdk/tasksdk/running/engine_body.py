@@ -94,7 +94,8 @@ class EngineBody:
         await asyncio.to_thread(storage.write, context.input_path, write_map(literals))
         spec = await self._spec(task, context)
         if not isinstance(task, ContainerTask):
-            ended = await self._with_children(spec, context)
+            children = Children(self._state, self.below(), context, spec.name, _mask(spec))
+            ended = await self._attempt(spec, context, children)
             return await asyncio.to_thread(outcome_of, task, context, ended, _mask(spec))
         files = await asyncio.to_thread(files_of, task, context, self._engine, self._images)
         try:
@@ -104,16 +105,8 @@ class EngineBody:
         finally:
             await asyncio.to_thread(files.remove)
 
-    async def _with_children(self, spec: AttemptSpec, context: TaskContext) -> Exit:
-        """Follow the attempt to its end, and run what it calls meanwhile."""
-        children = Children(self._state, self.below(), context, spec.name, _mask(spec))
-        try:
-            return await self._attempt(spec, context, children)
-        finally:
-            await children.end(self.aborting or f"its parent {spec.task} has ended")
-
     async def _attempt(self, spec: AttemptSpec, context: TaskContext, children: Children | None = None) -> Exit:
-        """Follow the attempt to its end."""
+        """Follow the attempt to its end, and run what it calls meanwhile."""
         if children is not None:
             await children.look_before()
         joined = await self._engine.submit(spec)
@@ -128,7 +121,9 @@ class EngineBody:
                 raise self._aborted(spec.task) from None
             raise
         finally:
-            await asyncio.wait({logs}, timeout=10)
+            why = self.aborting or f"its parent {spec.task} has ended"
+            ends = [] if children is None else [children.end(why)]
+            await asyncio.gather(asyncio.wait({logs}, timeout=10), *ends)
             logs.cancel()
 
     def _aborted(self, task: str) -> TaskAbortedError:

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -305,7 +306,7 @@ def test_a_failure_that_nobody_catches_is_told_once(kin: ModuleType) -> None:
 
 def test_an_abort_of_the_parent_aborts_what_it_called(kin: ModuleType, tmp_path: Path) -> None:
     started = _remote().run(kin.waits, str(tmp_path))
-    _until((tmp_path / "started").exists)
+    _until(lambda: (tmp_path / "started").exists() and (tmp_path / "started").read_text() != "")
     started.abort("enough")
     with pytest.raises(TaskAbortedError, match="enough"):
         started.outputs()
@@ -383,6 +384,24 @@ def test_a_run_taken_up_again_has_what_its_calls_did(kin: ModuleType, tmp_path: 
     assert second.stdout == "3\n"
     assert [(tmp_path / f"once-{x}").read_text() for x in (1, 2)] == ["x", "x"]
     assert [row.phase for row in database().actions("again")] == ["succeeded"] * 3
+
+
+def test_a_killed_client_leaves_nothing_of_what_was_called(kin: ModuleType, tmp_path: Path) -> None:
+    call = f"with_runcontext(mode='remote').run(kin_module.waits, {str(tmp_path)!r}).wait()"
+    script = f"import kin_module; from tasksdk import with_runcontext; {call}"
+    with subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, stderr=subprocess.DEVNULL) as client:
+        _until(lambda: (tmp_path / "started").exists() and (tmp_path / "started").read_text() != "")
+        client.kill()
+    _until(lambda: _gone((tmp_path / "started").read_text()))
+
+
+def test_a_call_that_is_killed_is_told_to_its_caller(kin: ModuleType, tmp_path: Path) -> None:
+    started = _remote().run(kin.waits, str(tmp_path))
+    _until(lambda: (tmp_path / "started").exists() and (tmp_path / "started").read_text() != "")
+    os.kill(int((tmp_path / "started").read_text()), signal.SIGKILL)
+    with pytest.raises(TaskError, match="SIGKILL"):
+        started.outputs()
+    assert [action.phase for action in started.actions] == ["failed", "failed"]
 
 
 def test_a_client_that_is_gone_for_long_ends_the_wait(kin: ModuleType, tmp_path: Path) -> None:
