@@ -41,7 +41,8 @@ class KubernetesEngine:
 
     async def submit(self, spec: AttemptSpec) -> bool:
         """Create the Job, or join the one of this name."""
-        if spec.name in self._attempts:
+        known = self._attempts.get(spec.name)
+        if known is not None and not known.ended.is_set():
             return True
         attempt = self._attempts[spec.name] = Attempt(spec.name, Bounds(spec.max_queued, spec.max_runtime))
         try:

@@ -77,6 +77,21 @@ def test_who_submits_again_joins_what_ended(ward: Ward) -> None:
     assert ward.left() == []
 
 
+def test_what_ended_here_is_started_anew(ward: Ward) -> None:
+    async def story() -> list[Told]:
+        engine = ward.open()
+        found = []
+        for _ in range(2):
+            assert not await engine.submit(ward.sh("twice-1", "echo on $HOSTNAME"))
+            found.append(await told(engine, "twice-1"))
+        await engine.close()
+        return found
+
+    first, second = asyncio.run(story())
+    assert first.lines != second.lines
+    assert ward.left() == []
+
+
 def test_the_cluster_keeps_the_bound_for_a_client_that_is_gone(ward: Ward) -> None:
     killed_client(ward, "bound-1", "sleep 1000", runtime=2)
     assert joined(ward, "bound-1", "sleep 1000").end.reason is ExitReason.TIMED_OUT
