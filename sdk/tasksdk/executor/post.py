@@ -8,7 +8,7 @@ import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from tasksdk.errors import EngineError, TaskSdkError
+from tasksdk.errors import EngineError, TaskSdkError, UserInputError
 from tasksdk.running.failure_document import read_failure
 from tasksdk.running.mailbox import ERROR, NOTHING, Mailbox, Posted
 from tasksdk.types import storage
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PATIENCE = "TASKSDK_CALL_PATIENCE"
 _PATIENCE = 600.0
 _LAST_WORDS = 10.0
+_READS = 5
 
 
 class Sent:
@@ -33,6 +34,7 @@ class Sent:
         self.inputs = inputs
         self.write = write
         self.future: Future[bytes | None] = Future()
+        self.reads = 0
 
 
 class Post:
@@ -40,7 +42,7 @@ class Post:
 
     def __init__(self, outputs: str) -> None:
         self._mailbox = Mailbox(outputs)
-        self._patience = float(os.environ.get(PATIENCE) or _PATIENCE)
+        self._patience = _patience(os.environ.get(PATIENCE))
         self._changed = threading.Condition()
         # What is asked for, and what of it is posted; the thread alone writes the second.
         self._calls = 0
@@ -177,11 +179,25 @@ class Post:
                 if kind != NOTHING:
                     answer = storage.read(self._mailbox.answer(self._posted.session, sent.number, kind))
                 if kind == ERROR and answer is not None:
-                    raise read_failure(answer)  # noqa: TRY301 - raised where it is waited for
-                sent.future.set_result(answer)
-            except Exception as error:  # noqa: BLE001 - as above
-                sent.future.set_exception(error)
+                    self._fail([sent], read_failure(answer))
+                else:
+                    sent.future.set_result(answer)
+            except Exception as error:  # noqa: BLE001 - raised where it is waited for
+                # It is there: a storage that fails for a moment gives it later.
+                sent.reads += 1
+                if sent.reads == _READS:
+                    self._fail([sent], error)
+                else:
+                    with self._changed:
+                        self._sent[sent.number] = sent
         return bool(here)
+
+
+def _patience(told: str | None) -> float:
+    try:
+        return float(told or _PATIENCE)
+    except ValueError:
+        raise UserInputError(f"{PATIENCE}: {told!r} is no number of seconds", hint=f"write {PATIENCE}=3600") from None
 
 
 def _gone(patience: float) -> TaskSdkError:

@@ -147,7 +147,10 @@ class Children:
         if call is not None and wanted and number not in self._kinds:
             if not self._going:
                 body.engine.waiting(self._attempt, waits=True)
-            self._going[number] = asyncio.ensure_future(self._run(session, number, call)), body
+            running = asyncio.ensure_future(self._run(session, number, call))
+            self._going[number] = running, body
+            # Not at the end of what it does: one that is cancelled at once never begins.
+            running.add_done_callback(lambda _: self._left(number))
 
     async def _made(self, session: str, number: int, document: bytes, body: EngineBody) -> Call | None:
         from flyteidl2.workflow.queue_service_pb2 import EnqueueActionRequest
@@ -165,15 +168,15 @@ class Children:
             return None
 
     async def _run(self, session: str, number: int, call: Call) -> None:
-        try:
-            kind, document = await self._outcome(call)
-            # Once the attempt has ended, nobody reads it.
-            if self._serving is not None and not self._serving.done():
-                await self._answer(session, number, kind, document)
-        finally:
-            self._going.pop(number, None)
-            if not self._going:
-                self._body.engine.waiting(self._attempt, waits=False)
+        kind, document = await self._outcome(call)
+        # Once the attempt has ended, nobody reads it.
+        if self._serving is not None and not self._serving.done():
+            await self._answer(session, number, kind, document)
+
+    def _left(self, number: int) -> None:
+        self._going.pop(number, None)
+        if not self._going:
+            self._body.engine.waiting(self._attempt, waits=False)
 
     async def _outcome(self, call: Call) -> tuple[str, bytes]:
         def mask(text: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import json
 import os
 import signal
 import subprocess
@@ -404,24 +403,29 @@ def test_a_call_that_is_killed_is_told_to_its_caller(kin: ModuleType, tmp_path: 
     assert [action.phase for action in started.actions] == ["failed", "failed"]
 
 
-def test_a_client_that_is_gone_for_long_ends_the_wait(kin: ModuleType, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("patience", "said"), [("1", "has not answered for 1 s"), ("long", "'long' is no number of seconds")]
+)
+def test_a_client_that_is_gone_for_long_ends_the_wait(
+    kin: ModuleType, tmp_path: Path, patience: str, said: str
+) -> None:
     """The executor alone, as a cluster runs it on when the client is killed."""
     outputs = tmp_path / "run" / "a0" / "1"
     (tmp_path / "in.pb").write_bytes(b"")
-    environ = {**os.environ, "TASKSDK_CALLS": str(outputs), "TASKSDK_CALL_PATIENCE": "1", "PYTHONPATH": str(tmp_path)}
+    told = {"TASKSDK_CALLS": str(outputs), "TASKSDK_CALL_PATIENCE": patience, "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-m", "tasksdk.executor", "--inputs", str(tmp_path / "in.pb"), "--output-prefix"]
     names = ["--resolver", "tasksdk.task.resolver.default_task_resolver", "--", "task-module", "kin_module"]
     ran = subprocess.run(
         [*command, str(outputs), *names, "task-name", "fails"],
-        env=environ,
+        env={**os.environ, **told},
         capture_output=True,
         text=True,
         check=False,
         cwd=tmp_path,
     )
     assert ran.returncode == 1
-    assert "has not answered for 1 s" in ran.stderr
-    assert json.loads((outputs / "calls" / "posted.json").read_text())["calls"] == 1
+    assert said in ran.stderr
+    assert (outputs / "calls" / "posted.json").exists() == (patience == "1")
 
 
 def test_all_modes_give_the_same(kin: ModuleType) -> None:
