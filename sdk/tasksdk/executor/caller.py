@@ -81,7 +81,10 @@ class _Steps(RunState):
 
     def __init__(self, context: TaskContext, post: Post) -> None:
         action = context.action
-        super().__init__(action.run_name, context.run_base_dir, context.mode, None, version=context.version)
+        raw_data = context.raw_data.removesuffix(f"/{action.name}/data")
+        super().__init__(
+            action.run_name, context.run_base_dir, context.mode, None, version=context.version, raw_data=raw_data
+        )
         self._post = post
 
     def put(self, row: ActionRow) -> None:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 MODULE = """
 import asyncio, os, time
 from pathlib import Path
-from tasksdk import Cache, IgnoreOutputs, ReusePolicy, Secret, TaskEnvironment, ctx, group, trace
+from tasksdk import Cache, IgnoreOutputs, ReusePolicy, Secret, TaskEnvironment, ctx
+from tasksdk import custom_context, get_custom_context, group, trace
 
 env = TaskEnvironment("kin")
 red = TaskEnvironment("red", env_vars={"COLOUR": "red"}, secrets=Secret("token", "team"))
@@ -162,6 +163,16 @@ def steps() -> int:
 @live.task
 def link(n: int) -> int:
     return 1 + link(n - 1) if n else 0
+
+@env.task
+def hears() -> dict[str, str]:
+    return get_custom_context()
+
+@env.task
+def says() -> list[dict[str, str]]:
+    with custom_context(inner="2"):
+        heard = hears()
+    return [heard, hears()]
 
 @env.task
 def forks() -> str:
@@ -354,6 +365,11 @@ def test_a_parent_that_waits_holds_no_worker_back(kin: ModuleType) -> None:
     finished = _remote().run(kin.link, 3)
     assert finished.outputs()[0] == 3
     assert len(finished.actions) == 4
+
+
+def test_the_caller_s_context_goes_on(kin: ModuleType) -> None:
+    heard = _remote(custom_context={"outer": "1"}).run(kin.says).outputs()[0]
+    assert heard == [{"outer": "1", "inner": "2"}, {"outer": "1"}]
 
 
 def test_a_forked_process_is_told_that_it_cannot_call(kin: ModuleType) -> None:
