@@ -87,12 +87,16 @@ def _answer(spec: AttemptSpec) -> Outcome:
     return Outcome()
 
 
-def _started(engine: FixedEngine, name: str) -> tuple[Run, Attempt]:
-    run = with_runcontext(mode="remote", name=name, engine=engine).run(parent)
+def _until_submitted(engine: FixedEngine, count: int) -> None:
     deadline = time.monotonic() + 60
-    while not engine.submitted:
+    while len(engine.submitted) < count:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def _started(engine: FixedEngine, name: str) -> tuple[Run, Attempt]:
+    run = with_runcontext(mode="remote", name=name, engine=engine).run(parent)
+    _until_submitted(engine, 1)
     return run, Attempt(engine.submitted[0])
 
 
@@ -135,8 +139,7 @@ def test_what_an_earlier_process_of_the_attempt_left_is_not_served() -> None:
     engine = FixedEngine(_answer)
     run, attempt = _started(engine, "stale")
     attempt.ask("old", (endless, 1))
-    while len(engine.submitted) < 2:
-        time.sleep(0.01)
+    _until_submitted(engine, 2)
     run.abort()
     run.wait()
     again = FixedEngine(_answer)
@@ -174,8 +177,7 @@ def test_a_call_that_is_cancelled_is_aborted_once() -> None:
     engine = FixedEngine(_answer)
     run, attempt = _started(engine, "cancelled")
     attempt.ask("s", (endless, 1))
-    while len(engine.submitted) < 2:
-        time.sleep(0.01)
+    _until_submitted(engine, 2)
     attempt.ask("s", (endless, 1), (child, 2), cancelled=(1,))
     assert attempt.answers("s", 2) == {1: ERROR, 2: OUTPUTS}
     assert isinstance(read_failure(storage.read(attempt.box.answer("s", 1, ERROR))), TaskAbortedError)
@@ -199,11 +201,9 @@ def test_no_more_run_at_once_than_the_engine_says() -> None:
     engine.at_once = 2
     run, attempt = _started(engine, "bounded")
     attempt.ask("s", (endless, 1), (endless, 2), (endless, 3))
-    while len(engine.submitted) < 3:
-        time.sleep(0.01)
+    _until_submitted(engine, 3)
     attempt.ask("s", (endless, 1), (endless, 2), (endless, 3), cancelled=(1,))
-    while len(engine.submitted) < 4:
-        time.sleep(0.01)
+    _until_submitted(engine, 4)
     running = [spec.name for spec in engine.submitted[1:] if not engine._attempts[spec.name].ended.is_set()]
     assert len(running) == 2
     run.abort()
