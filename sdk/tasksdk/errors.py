@@ -95,9 +95,6 @@ class TaskError(TaskSdkError):
     def __str__(self) -> str:
         return f"{super().__str__()}\n{self.traceback}" if self.traceback else super().__str__()
 
-    def __reduce__(self) -> Any:
-        return _rebuilt, (type(self).__name__, self.args, self.__dict__)
-
 
 _UNFIT = (StopIteration, StopAsyncIteration, UnicodeError)
 _kinds: dict[str, type[TaskError]] = {}
@@ -112,14 +109,19 @@ def task_error_for(code: str) -> type[TaskError]:
         fits = isinstance(meant, type) and issubclass(meant, Exception) and not issubclass(meant, _UNFIT)
         kind: Any = TaskError
         if fits and meant is not Exception and not code.endswith("Group"):
-            kind = type("TaskError", (TaskError, meant), {"__module__": __name__, "__doc__": TaskError.__doc__})
+            named = {"__module__": __name__, "__doc__": TaskError.__doc__, "__reduce__": _reduced}
+            kind = type("TaskError", (TaskError, meant), named)
         _kinds[code] = kind
     return _kinds[code]
 
 
-def _rebuilt(name: str, args: tuple[Any, ...], state: dict[str, Any]) -> TaskError:
-    kind: type[TaskError] = task_error_for(state["code"]) if name == "TaskError" else globals()[name]
-    error = kind(*args)
+def _reduced(error: TaskError) -> Any:
+    """How `pickle` writes an error whose class was made here."""
+    return _rebuilt, (error.message, error.__dict__)
+
+
+def _rebuilt(message: str, state: dict[str, Any]) -> TaskError:
+    error = task_error_for(state["code"])(message)
     error.__dict__.update(state)
     return error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -225,6 +226,8 @@ def test_an_error_comes_as_it_was(error: TaskSdkError) -> None:
     told = read_failure(write_failure(error, "task t", lambda text: text))
     assert (str(told), told.__dict__) == (str(error), error.__dict__)
     assert isinstance(told, type(error))
+    again = pickle.loads(pickle.dumps(told))
+    assert (type(again), str(again), again.__dict__) == (type(told), str(told), told.__dict__)
     assert isinstance(told, ValueError) == ("ValueError" in str(error.__dict__) or isinstance(error, ValueError))
 
 
