@@ -88,7 +88,7 @@ def test_a_child_that_was_killed_for_its_memory_is_not_the_task() -> None:
 
 def test_a_fork_bomb_is_a_failure_of_its_task() -> None:
     bomb = "import os\nwhile True: os.fork()"
-    end, lines = _run(_spec("", argv=("python3", "-c", bomb)))
+    end, lines = _run(_spec("", argv=("python3", "-c", bomb)), DockerEngine(processes=100))
     assert (end.reason, end.code) == (ExitReason.ERROR, 1)
     assert any("BlockingIOError" in line for line in lines)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tasksdk import with_runcontext
-from tasksdk.errors import OutOfMemoryError, TaskError
+from tasksdk.engines.docker import DockerEngine
+from tasksdk.errors import OutOfMemoryError, TaskError, TaskTimeoutError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +38,19 @@ def boom() -> None:
 @env.task(resources=Resources(memory="128Mi"))
 def hog() -> int:
     return len(bytearray(512 << 20))
+
+@env.task
+def bomb() -> None:
+    while True:
+        os.fork()
+
+@env.task(timeout=5)
+def patient_bomb() -> None:
+    while True:
+        try:
+            os.fork()
+        except OSError:
+            pass
 """
 
 
@@ -62,3 +76,8 @@ def test_from_the_spec_to_the_value(inside: ModuleType, home: Path) -> None:
     assert "inside_module.py" in caught.value.traceback
     with pytest.raises(OutOfMemoryError):
         runner.run(inside.hog).outputs()
+    bounded = with_runcontext(mode="remote", engine=DockerEngine(processes=50))
+    with pytest.raises(TaskError, match="BlockingIOError"):
+        bounded.run(inside.bomb).outputs()
+    with pytest.raises(TaskTimeoutError, match="longer than 5 s"):
+        bounded.run(inside.patient_bomb).outputs()
