@@ -60,8 +60,8 @@ class DockerEngine(LocalEngine):
         try:
             return await self._container(attempt)
         finally:
-            await self._docker.remove(name)
-            self._undertaker.forget(name)
+            if await self._docker.remove(name):
+                self._undertaker.forget(name)
 
     async def _container(self, attempt: Followed) -> Exit:
         spec = attempt.spec

@@ -81,10 +81,13 @@ class DockerClient:
         """Kill a container."""
         await self.run("kill", name)
 
-    async def remove(self, name: str) -> None:
-        """Remove a container, whatever it does; none of that name is none."""
-        with suppress(OSError):
-            await self.run("rm", "--force", "--volumes", name)
+    async def remove(self, name: str) -> bool:
+        """Remove a container, whatever it does; whether there is none of that name now."""
+        try:
+            code, _, errors = await self.run("rm", "--force", "--volumes", name)
+        except OSError:
+            return False
+        return code == 0 or "no such container" in errors.lower()
 
     async def end_of(self, name: str) -> Exit | None:
         """How a container ended; None while it runs. A Docker that does not answer is waited for a while."""

@@ -65,5 +65,5 @@ class DockerWorker(Worker):
 
 
 async def _forget(name: str, docker: DockerClient, undertaker: Undertaker) -> None:
-    await docker.remove(name)
-    undertaker.forget(name)
+    if await docker.remove(name):
+        undertaker.forget(name)

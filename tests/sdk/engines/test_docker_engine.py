@@ -120,19 +120,32 @@ def test_a_client_of_docker_that_is_killed_is_no_end(tmp_path: Path) -> None:
     assert _containers(spec.name) == ""
 
 
-def test_a_docker_that_does_not_answer_for_a_while_is_asked_again(tmp_path: Path) -> None:
-    # The command as it is while its service is started anew, for the first questions about the container.
+def _failing_once(tmp_path: Path, word: str) -> str:
+    """The docker command as it is while its service is started anew: at this word, once a container has begun."""
     wrapper = tmp_path / "docker"
     wrapper.write_text(
         "#!/bin/sh\n"
-        f'if [ "$1" = container ] && [ ! -e {tmp_path}/asked ]; then touch {tmp_path}/asked; '
+        f'if [ "$1" = start ]; then touch {tmp_path}/started; fi\n'
+        f'if [ "$1" = {word} ] && [ -e {tmp_path}/started ] && mkdir {tmp_path}/refused 2>/dev/null; then\n'
         "echo 'Cannot connect to the Docker daemon' >&2; exit 1; fi\n"
         f'exec {shutil.which("docker")} "$@"\n'
     )
     wrapper.chmod(0o755)
-    end, _ = _run(_spec("exit 5"), DockerEngine(command=str(wrapper)))
-    assert (tmp_path / "asked").exists()
+    return str(wrapper)
+
+
+def test_a_docker_that_does_not_answer_for_a_while_is_asked_again(tmp_path: Path) -> None:
+    end, _ = _run(_spec("exit 5"), DockerEngine(command=_failing_once(tmp_path, "container")))
+    assert (tmp_path / "refused").exists()
     assert (end.reason, end.code) == (ExitReason.ERROR, 5)
+
+
+def test_a_container_that_could_not_be_removed_is_removed_when_the_client_ends(tmp_path: Path) -> None:
+    spec = _spec("exit 6")
+    end, _ = _run(spec, DockerEngine(command=_failing_once(tmp_path, "rm")))
+    assert (end.reason, end.code) == (ExitReason.ERROR, 6)
+    assert (tmp_path / "refused").exists()
+    assert _containers(spec.name) == ""
 
 
 def _commands(*words: str) -> list[int]:
