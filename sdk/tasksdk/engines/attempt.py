@@ -55,7 +55,10 @@ class ExitReason(str, Enum):
 
 
 class Exit(Value):
-    """How an attempt ended; `message` is one line for people and never holds a secret's value."""
+    """How an attempt ended; `message` is one line for people and never holds a secret's value.
+
+    An evicted one with the code 0 said that it was done, after it was asked to end: its outputs tell whether it was.
+    """
 
     reason: ExitReason
     code: int | None = None

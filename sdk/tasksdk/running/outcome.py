@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tasksdk.engines.attempt import Exit, ExitReason, Phase
-from tasksdk.errors import OutOfMemoryError, TaskAbortedError, TaskError, TaskOutputError, TaskTimeoutError
+from tasksdk.errors import (
+    OutOfMemoryError,
+    TaskAbortedError,
+    TaskError,
+    TaskOutputError,
+    TaskSdkError,
+    TaskTimeoutError,
+)
 from tasksdk.running.errors_document import task_error
 from tasksdk.types import storage
 from tasksdk.wire import WireError, read_map
@@ -49,11 +56,23 @@ def outcome_of(
     error = storage.join(folder, "error.pb")
     if told and storage.exists(error):
         raise task_error(storage.read(error), where, mask)
+    if ended.reason is ExitReason.EVICTED and ended.code == 0 and _is_done(task, folder, files):
+        ended = Exit(ExitReason.COMPLETED, 0)
     refuse_end(where, ended)
     if files is not None:
         return files.outputs()
     outputs = storage.join(folder, "outputs.pb")
     return _told_outputs(task, storage.read(outputs)) if storage.exists(outputs) else None
+
+
+def _is_done(task: Task, folder: str, files: FolderFiles | BroughtFiles | None) -> bool:
+    """Whether a task that said so, when it was asked to end, left what shows it: all of its outputs."""
+    if files is None:
+        return storage.exists(storage.join(folder, "outputs.pb"))
+    try:
+        return bool(task.native_interface.outputs) and bool(files.outputs())
+    except (TaskSdkError, OSError):
+        return False
 
 
 def _told_outputs(task: Task, document: bytes) -> Literals:

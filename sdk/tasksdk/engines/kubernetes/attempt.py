@@ -59,6 +59,7 @@ class Attempt:
         self._log_wanted = False
         self._began: float | None = None
         self._unpulled: float | None = None
+        self._leaving: float | None = None
 
     async def events(self) -> AsyncIterator[AttemptEvent]:
         """The phase it is in, then each change."""
@@ -130,7 +131,7 @@ class Attempt:
             if observer.ready:  # a Job that ended says little without its pod
                 job = observer.job(self.name) or await self._ask(api)
                 container = _container_of(job)
-                seen = judge(job, observer.pods(self.name), container, self._pod)
+                seen = judge(job, observer.pods(self.name), container, self._pod, observer.gone(self.name))
                 if seen.pod is None and seen.exit is not None and job is not None:
                     # Its pod may be on its way to the observer, by a connection of its own.
                     seen = judge(job, await self._ask_pods(api), container, self._pod)
@@ -198,6 +199,11 @@ class Attempt:
         """The end of an attempt that is late, or how long it may go on unseen."""
         now, bounds = time.time(), self._bounds
         rest = [_LONGEST_WAIT if seen.pod is not None else _POD_SECONDS]
+        if seen.tentative and seen.started is not None:
+            self._leaving = self._leaving or now
+            rest.append(self._leaving + settings.grace_seconds - now)
+            if rest[-1] <= 0:
+                return seen.exit, 0
         if seen.started is None:
             if seen.tentative:
                 self._unpulled = self._unpulled or now

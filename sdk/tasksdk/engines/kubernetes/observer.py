@@ -27,6 +27,7 @@ class Observer:
         self._api = api
         self._selector = selector
         self._objects: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in _KINDS}
+        self._gone: dict[str, list[dict[str, Any]]] = {}
         self._listed = dict.fromkeys(_KINDS, False)
         self._wakes: dict[str, asyncio.Event] = {}
         self._tasks = [asyncio.ensure_future(self._follow(kind)) for kind in _KINDS]
@@ -38,6 +39,7 @@ class Observer:
     def unsubscribe(self, job: str) -> bool:
         """Forget a Job; whether no other is left."""
         self._wakes.pop(job, None)
+        self._gone.pop(job, None)
         return not self._wakes
 
     @property
@@ -52,6 +54,10 @@ class Observer:
     def pods(self, job: str) -> list[dict[str, Any]]:
         """The pods of a Job."""
         return [pod for pod in self._objects["pod"].values() if _job_of("pod", pod) == job]
+
+    def gone(self, job: str) -> list[dict[str, Any]]:
+        """Its pods that are no longer there, as they were at last."""
+        return self._gone.get(job, [])
 
     async def close(self) -> None:
         """Stop following."""
@@ -95,6 +101,9 @@ class Observer:
             return
         if event["type"] == "DELETED":
             self._objects[kind].pop(name, None)
+            job = _job_of(kind, found)
+            if kind == "pod" and job in self._wakes:
+                self._gone.setdefault(job, []).append(found)
         else:
             self._objects[kind][name] = found
         self._wake([_job_of(kind, found)])

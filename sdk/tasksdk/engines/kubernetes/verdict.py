@@ -37,8 +37,8 @@ _DELETED = Exit(ExitReason.EVICTED, message="its pod was deleted by somebody els
 class Seen(Value):
     """Where an attempt is; `started` is the cluster's time, in seconds since the epoch.
 
-    `exit` with `tentative` is how it ends unless that changes: an image that may yet be pulled. `storing` is when the
-    task has succeeded and its outputs are on their way.
+    `exit` with `tentative` is how it ends unless that changes: an image may yet be pulled, a task that was asked to end
+    may be done. `storing` is when the task has succeeded and its outputs are on their way.
     """
 
     phase: Phase
@@ -71,9 +71,13 @@ def may_run(pod: Mapping[str, Any]) -> bool:
 
 
 def judge(
-    job: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]], container: str, known: str | None = None
+    job: Mapping[str, Any] | None,
+    pods: Sequence[Mapping[str, Any]],
+    container: str,
+    known: str | None = None,
+    gone: Sequence[Mapping[str, Any]] = (),
 ) -> Seen:
-    """Where the attempt of this Job is; `known` is the pod that was seen before.
+    """Where the attempt of this Job is; `known` is the pod that was seen before, `gone` are pods as they were at last.
 
     Kubernetes puts a new pod in the place of one that is deleted. An attempt has one pod: who saw the first does not go
     on with the second.
@@ -84,6 +88,10 @@ def judge(
     if theirs:
         newest = max(theirs, key=lambda pod: (pod["metadata"].get("creationTimestamp") or "", pod["metadata"]["name"]))
         return _of_pod(newest, container)
+    for pod in gone:
+        last = _of_pod(pod, container)
+        if pod["metadata"]["name"] == known and last.exit is not None and not last.tentative:
+            return last
     for condition in job.get("status", {}).get("conditions") or ():
         if condition.get("status") == "True" and condition.get("type") in {"Complete", "Failed"}:
             return _ended(_of_ended_job(condition))
@@ -113,11 +121,17 @@ def _of_pod(pod: Mapping[str, Any], container: str) -> Seen:
     since = seconds(begun) if begun else None
     stores = any(one["name"] == TAKE for one in pod.get("spec", {}).get("containers") or ())
     last = _named(status, TAKE).get("terminated") or {} if stores else terminated
-    if terminated.get("exitCode") == 0 and last.get("exitCode") == 0:
-        return _ended(Exit(ExitReason.COMPLETED, 0), name, since)
+    done = terminated.get("exitCode") == 0 and last.get("exitCode") == 0
     taken_away = _taken_away(pod)
+    if done and (taken_away is None or stores):
+        # Outputs are stored by a container that begins after the task's: a pod that ends begins none.
+        return _ended(Exit(ExitReason.COMPLETED, 0), name, since)
+    if taken_away is not None and runs:
+        # It may yet end in time, and well.
+        return Seen(Phase.RUNNING, taken_away, pod=name, started=since, tentative=True)
     if taken_away is not None:
-        return _ended(taken_away, name, since)
+        # A program that was asked to end may say 0 without being done: only its outputs tell.
+        return _ended(taken_away.replace(code=0) if done else taken_away, name, since)
     if terminated.get("exitCode") == 0:
         return _storing(pod, last, since)
     if terminated:

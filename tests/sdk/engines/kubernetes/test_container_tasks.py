@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,27 @@ def test_failures_are_told_apart(far: Callable[[], Runner], ward: Ward, store: s
     for said, started in runs.items():
         with pytest.raises(TaskError, match=said):
             started.outputs()
+    assert ward.left() == []
+
+
+@pytest.mark.parametrize(("last", "value"), [("echo 7 > /out/m", 7), ("true", None)])
+def test_who_is_asked_to_end_is_done_when_its_outputs_are_there(
+    ward: Ward, shared: str, last: str, value: int | None
+) -> None:
+    script = f"trap '{last}; exit 0' TERM; touch /out/ready; while true; do sleep 0.1; done"
+    ward.settings["grace_seconds"] = 60
+    runner = with_runcontext(mode="remote", engine=ward.open(), run_base_dir=shared)
+    started = runner.run(shell(script, outputs={"m": int}))
+    deadline = time.monotonic() + 120
+    while not list(Path(shared).rglob("ready")) or ward.pod().status.phase != "Running":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    ward.cluster.core.delete_namespaced_pod(ward.pod().metadata.name, ward.cluster.namespace)
+    if value is None:
+        with pytest.raises(TaskError, match="deleted by somebody else"):
+            started.outputs()
+    else:
+        assert started.outputs()[0] == value
     assert ward.left() == []
 
 

@@ -25,6 +25,18 @@ def test_a_pod_that_somebody_deletes_is_not_the_task_s_fault(ward: Ward) -> None
     assert ward.left() == []
 
 
+def test_a_pod_that_says_it_is_done_when_somebody_deletes_it_is_not_believed(ward: Ward) -> None:
+    async def delete() -> None:
+        ward.cluster.core.delete_namespaced_pod(ward.pod().metadata.name, ward.cluster.namespace)
+
+    # Until the trap is there a shell that is the first process of a container is deaf.
+    script = "trap 'exit 0' TERM; while true; do sleep 0.1; done"
+    end = ward.run(ward.sh("polite-1", script), delete).end
+    assert end.reason is ExitReason.EVICTED
+    assert end.code in {0, None}
+    assert ward.left() == []
+
+
 def test_a_job_that_somebody_deletes_is_lost(ward: Ward) -> None:
     async def delete() -> None:
         ward.cluster.batch.delete_namespaced_job("gone-1", ward.cluster.namespace, propagation_policy="Orphan")

@@ -40,7 +40,13 @@ def waits(reason: str, message: str = "") -> dict[str, Any]:
         (pod(ended(1, "OOMKilled")), ExitReason.OUT_OF_MEMORY, 1),
         (pod(ended(128, "StartError")), ExitReason.NOT_STARTED, None),
         (pod(ended(137), deleted=True), ExitReason.EVICTED, None),
-        (pod(ended(0), deleted=True), ExitReason.COMPLETED, 0),
+        (pod(ended(0), deleted=True), ExitReason.EVICTED, 0),
+        (pod(ended(0), phase="Failed", reason="Evicted"), ExitReason.EVICTED, 0),
+        (pod(ended(0), phase="Failed", reason="Shutdown"), ExitReason.EVICTED, 0),
+        (pod(ended(0), conditions=[{"type": "DisruptionTarget", "status": "True"}]), ExitReason.EVICTED, 0),
+        (pod(ended(0), conditions=[{"type": "DisruptionTarget", "status": "False"}]), ExitReason.COMPLETED, 0),
+        (pod(ended(0), phase="Failed", reason="DeadlineExceeded"), ExitReason.TIMED_OUT, 0),
+        (pod(ended(3), deleted=True), ExitReason.EVICTED, None),
         (pod(ended(137), phase="Failed", reason="Evicted", message="low on disk"), ExitReason.EVICTED, None),
         (pod(phase="Failed", reason="OutOfcpu"), ExitReason.EVICTED, None),
         (pod(phase="Failed", reason="DeadlineExceeded"), ExitReason.TIMED_OUT, None),
@@ -118,6 +124,37 @@ DONE = ended(0, "Completed")
 def test_a_container_between_helpers(found: dict[str, Any], phase: Phase, storing: bool) -> None:
     seen = judge(JOB, [found], "primary")
     assert (seen.phase, seen.storing) == (phase, storing)
+
+
+def test_who_is_asked_to_end_may_yet_do_so() -> None:
+    seen = judge(JOB, [pod({"running": {"startedAt": BEGAN}}, deleted=True)], "primary")
+    assert seen.exit is not None
+    assert (seen.phase, seen.tentative, seen.exit.reason) == (Phase.RUNNING, True, ExitReason.EVICTED)
+
+
+@pytest.mark.parametrize(
+    ("state", "code"), [(ended(0), 0), (ended(143), None), ({"running": {"startedAt": BEGAN}}, None)]
+)
+def test_a_pod_that_is_gone_ended_as_it_was_seen_at_last(state: dict[str, Any], code: int | None) -> None:
+    last, successor = pod(state, deleted=True), pod(waits("ContainerCreating"), made="2026-01-02T03:04:09Z")
+    for pods in ([], [successor]):
+        seen = judge(JOB, pods, "primary", last["metadata"]["name"], [last])
+        assert seen.exit is not None
+        assert (seen.exit.reason, seen.exit.code, seen.tentative) == (ExitReason.EVICTED, code, False)
+
+
+def test_outputs_that_are_stored_are_a_success_whatever_becomes_of_the_pod() -> None:
+    found = staged(DONE, DONE, DONE)
+    found["metadata"]["deletionTimestamp"] = BEGAN
+    assert judge(JOB, [found], "primary").phase is Phase.SUCCEEDED
+
+
+def test_a_container_whose_outputs_were_not_stored_before_its_pod_went_is_not_done() -> None:
+    found = staged(DONE, DONE, LATER)
+    found["metadata"]["deletionTimestamp"] = BEGAN
+    seen = judge(JOB, [found], "primary")
+    assert seen.exit is not None
+    assert (seen.exit.reason, seen.exit.code) == (ExitReason.EVICTED, None)
 
 
 @pytest.mark.parametrize(
