@@ -17,6 +17,7 @@ from tasksdk.engines.local_engine import LocalEngine
 from tasksdk.engines.mounted import mounted
 from tasksdk.engines.process_worker import ProcessWorker
 from tasksdk.engines.undertaker import Undertaker
+from tasksdk.errors import UserInputError
 
 if TYPE_CHECKING:
     from tasksdk.engines.attempt import AttemptSpec
@@ -36,6 +37,9 @@ class ProcessEngine(LocalEngine):
     helper_image = None
 
     def __init__(self, *, grace: float = GRACE) -> None:
+        given: object = grace
+        if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given < float("inf"):
+            raise UserInputError(f"engine process: grace: {grace!r} is no number of seconds")
         super().__init__(Undertaker())
         self._grace = grace
 

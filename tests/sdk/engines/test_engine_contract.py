@@ -128,10 +128,19 @@ def test_an_unknown_engine_is_named() -> None:
         open_engine("nowhere", {})
 
 
-@pytest.mark.parametrize("settings", [{"colour": "red"}, {"processes": -1}, {"processes": "many"}])
-def test_a_wrong_setting_is_named(settings: dict[str, object]) -> None:
-    with pytest.raises(UserInputError, match=f"engine docker.*{next(iter(settings))}"):
-        open_engine("docker", settings)
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("docker", {"colour": "red"}),
+        ("docker", {"processes": -1}),
+        ("docker", {"processes": "many"}),
+        ("process", {"grace": "long"}),
+        ("process", {"grace": -1}),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, settings: dict[str, object]) -> None:
+    with pytest.raises(UserInputError, match=f"engine {name}.*{next(iter(settings))}"):
+        open_engine(name, settings)
 
 
 def test_a_secret_value_shows_itself_nowhere() -> None:
