@@ -110,7 +110,7 @@ _HOMES = {
     "tasksdk.context.logger": ("logger",),
     "tasksdk.running.mapping": ("map",),
 }
-_MODULES = {"errors", "extras", "git", "io", "report", "types"}
+_MODULES = {"errors", "extras", "git", "io", "remote", "report", "types"}
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [

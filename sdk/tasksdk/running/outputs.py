@@ -12,12 +12,15 @@ if TYPE_CHECKING:
 class Waiting:
     """The end of a run; where no event loop runs, it was waited for when this was made."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, *, quiet: bool = True) -> None:
         self._run = run
+        self._quiet = quiet
 
     def __await__(self) -> Generator[Any, None, Run]:
         """Wait without holding up the event loop."""
         yield from self._run.ended().__await__()
+        if not self._quiet:
+            self._run.show_logs()
         return self._run
 
     def __repr__(self) -> str:
@@ -35,6 +38,16 @@ class Outputs(Sequence[Any]):
         yield from self._run.ended().__await__()
         _ = self._run.values
         return self
+
+    @property
+    def named_outputs(self) -> dict[str, Any]:
+        """The values by their names."""
+        return self._run.named_values
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("_") and name in self.named_outputs:
+            return self.named_outputs[name]
+        raise AttributeError(f"there is no output {name!r}")
 
     def __getitem__(self, index: Any) -> Any:
         return self._run.values[index]

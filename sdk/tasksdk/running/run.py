@@ -10,6 +10,7 @@ from tasksdk.running.action import Action
 from tasksdk.running.names import ROOT
 from tasksdk.running.outputs import Outputs, Waiting
 from tasksdk.store.rows import ActionRow
+from tasksdk.types.twin import Ready, ReadyDict, ReadyNone, Twin
 from tasksdk.types.waiting import on_loop
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from tasksdk.task.base import Task
 
 
-class RunDetails:
+class RunDetails(Ready):
     """A run's inputs and outputs by name, and its actions."""
 
     def __init__(self, inputs: dict[str, Any], outputs: dict[str, Any] | None, actions: list[Action]) -> None:
@@ -96,18 +97,35 @@ class Run:
     @property
     def values(self) -> tuple[Any, ...]:
         """The outputs in the order of the interface; waits for its end, and raises what it failed with."""
+        return tuple(self.named_values.values())
+
+    @property
+    def named_values(self) -> dict[str, Any]:
+        """The same by their names."""
         error = self.error
         if error is not None:
             raise error
-        named = self._named(self._future.result())
-        return tuple(named.values())
+        return self._named(self._future.result())
 
-    def wait(self) -> Waiting:
-        """Wait for its end, whatever that is; with await where an event loop runs."""
+    @Twin
+    def wait(self, quiet: bool = True) -> Waiting:
+        """Wait for its end, whatever that is; with await where an event loop runs.
+
+        `quiet=False` prints what its actions wrote, then.
+        """
         if not on_loop():
             _ = self.error
-        return Waiting(self)
+            if not quiet:
+                self.show_logs()
+        return Waiting(self, quiet=quiet)
 
+    @Twin
+    def raise_for_status(self) -> None:
+        """Wait for its end, and raise what it failed with."""
+        if self.error is not None:
+            raise self.error
+
+    @Twin
     def outputs(self) -> Outputs:
         """Its outputs; raises what the task raised."""
         outputs = Outputs(self)
@@ -115,7 +133,8 @@ class Run:
             _ = self.values
         return outputs
 
-    def inputs(self) -> dict[str, Any]:
+    @Twin
+    def inputs(self) -> ReadyDict[Any]:
         """Its inputs by name."""
         from tasksdk.literals import to_value
         from tasksdk.wire import read_map
@@ -123,28 +142,35 @@ class Run:
         assert self._state.database is not None
         rows = [row for row in self._state.database.actions(self.name) if row.name == ROOT]
         kinds = self._task.native_interface.inputs
-        return {name: to_value(literal, kinds[name], name) for name, literal in read_map(rows[0].inputs).items()}
+        return ReadyDict(
+            {name: to_value(literal, kinds[name], name) for name, literal in read_map(rows[0].inputs).items()}
+        )
 
+    @Twin
     def details(self) -> RunDetails:
         """Its inputs, its outputs as far as they are there, and its actions."""
         outputs = self._named(self._future.result()) if self.done and self.error is None else None
         return RunDetails(self.inputs(), outputs, self.actions)
 
-    def show_logs(self) -> None:
+    @Twin
+    def show_logs(self) -> ReadyNone:
         """Print what its actions wrote, each line after its action's name; waits for the run."""
         _ = self.error
         for line in self.logs():
             print(line)  # noqa: T201 - it is asked for
+        return ReadyNone()
 
     def logs(self) -> Iterator[str]:
         """What its actions wrote so far, action by action."""
         for action in self.actions:
             yield from (f"[{action.task_name}] {line}" for line in action.logs())
 
-    def abort(self, reason: str = "aborted by the user") -> None:
+    @Twin
+    def abort(self, reason: str = "aborted by the user") -> ReadyNone:
         """End it and everything it started; no error when it has ended already."""
         if not self.done:
             self._abort(reason)
+        return ReadyNone()
 
     async def ended(self) -> None:
         """Wait for its end without holding up the event loop."""

@@ -11,6 +11,7 @@ from tasksdk.context.current import Context, ContextData
 from tasksdk.context.custom import get_custom_context
 from tasksdk.errors import StoreError, TaskAbortedError, UserInputError
 from tasksdk.running.calls import RunState
+from tasksdk.running.given import given
 from tasksdk.running.local_controller import LocalController
 from tasksdk.running.names import check_run_name, new_run_name
 from tasksdk.running.run import Run
@@ -90,6 +91,7 @@ class Runner:
 
     def start(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
         """Start a run of the task."""
+        args, kwargs = (), given(task, args, kwargs)
         state = self._state(task)
         if self.mode == "remote":
             return self._start_remote(state, task, args, kwargs)
@@ -105,6 +107,7 @@ class Runner:
 
     async def start_aio(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
         """Start a run of the task on this event loop."""
+        args, kwargs = (), given(task, args, kwargs)
         state = self._state(task)
         if self.mode == "remote":
             return self._start_remote(state, task, args, kwargs)
@@ -136,7 +139,6 @@ class Runner:
         from tasksdk.running.engine_loop import engine_loop
 
         try:
-            task.native_interface.bind(args, kwargs, task.name)
             controller = self._there(state)
             with Context(ContextData()):
                 future = controller.start(task, args, kwargs).future

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tasksdk.context.current import LOCAL_TASK_EXECUTION, Context, current
-from tasksdk.errors import TaskDefinitionError
+from tasksdk.errors import TaskDefinitionError, UserInputError
 from tasksdk.interface import COROUTINE_FLAG, NativeInterface
 from tasksdk.task.configured import Configured, settings_from
 from tasksdk.task.templated import Templated
@@ -62,6 +62,8 @@ class Task(Templated, Configured, Tracked):
 
     # Whether the body's work is done by another process, which gets the variables, secrets and bounds itself.
     runs_elsewhere = False
+    # Whether an asynchronous caller awaits it, though its body may be no coroutine: it would hold up the event loop.
+    is_awaited = False
 
     # What it takes and gives
 
@@ -192,6 +194,11 @@ class Task(Templated, Configured, Tracked):
         data = current()
         if data.graph is not None:
             return self.compile(Context.current(), *args, **kwargs)
+        if self.is_awaited:
+            from tasksdk.task.dispatch import may_await
+
+            if may_await():
+                return self.aio(*args, **kwargs)
         if data.controller is None:
             self.warn_when_deprecated()
             return self.forward(*args, **kwargs)
@@ -205,8 +212,14 @@ class Task(Templated, Configured, Tracked):
             warnings.warn(f"task {self.name} is deprecated: {self.settings.deprecated}", FutureWarning, stacklevel=3)
 
     @staticmethod
-    def get(name: str, version: str | None = None) -> LazyEntity:
-        """A task that was deployed, of that version or of the one deployed last; nothing is read until it is used."""
+    def get(name: str, version: str | None = None, auto_version: Literal["latest"] | None = None) -> LazyEntity:
+        """A task that was deployed, of that version or of the one deployed last; nothing is read until it is used.
+
+        Raises:
+            UserInputError: `auto_version` is another than "latest", which is what no version means.
+        """
+        if auto_version not in {None, "latest"}:
+            raise UserInputError(f"{auto_version!r} is not a version to choose", hint='write auto_version="latest"')
         from tasksdk.task.deployed import LazyEntity
         from tasksdk.task.deployment import fetch_deployed
 

@@ -32,6 +32,7 @@ class ContainerTask(PythonTask):
     """
 
     runs_elsewhere = True
+    is_awaited = True
 
     def __init__(  # noqa: PLR0917 - the documented signature
         self,
@@ -83,12 +84,6 @@ class ContainerTask(PythonTask):
         from tasksdk.task.template import container_message
 
         return container_message(self, settings, self.arguments, self.command)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run it; on an event loop, which it would hold up, what is to be awaited."""
-        from tasksdk.task.dispatch import may_await
-
-        return self.aio(*args, **kwargs) if may_await() else super().__call__(*args, **kwargs)
 
     def execute(self, **kwargs: Any) -> Any:
         """Run the container on this machine's Docker and read what it wrote."""

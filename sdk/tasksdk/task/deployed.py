@@ -85,6 +85,8 @@ class DeployedContainer(ContainerTask):
 class DeployedTask(Task):
     """A task from its template; called here, it is found by the arguments that a container would get."""
 
+    is_awaited = True
+
     def __init__(self, spec: TaskSpec) -> None:
         template = spec.task_template
         super().__init__(

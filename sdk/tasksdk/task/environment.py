@@ -197,6 +197,13 @@ class TaskEnvironment(Environment):
 
         return decorate if func is None else decorate(func)
 
+    @classmethod
+    def from_task(cls, name: str, *tasks: Task, depends_on: list[Environment] | None = None) -> TaskEnvironment:
+        """An environment of tasks that are no functions: containers, or what plugins run."""
+        made = cls(name, depends_on=depends_on)
+        made.add_task(*tasks)
+        return made
+
     def add_task(self, *tasks: Task) -> None:
         """Count tasks that are no functions among this environment's."""
         for task in tasks:

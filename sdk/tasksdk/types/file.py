@@ -56,7 +56,10 @@ class File(Stored):
     """A file; `File["csv"]` says its format."""
 
     kind = "file"
-    __slots__ = ()
+    __slots__ = ("method",)
+
+    method: HashMethod | str | None
+    """What digests the content when it is written; only of a file that is still to be written."""
 
     @classmethod
     def from_local(
@@ -70,22 +73,23 @@ class File(Stored):
         Outside of a task, and without a destination, it stays where it is until it is given to one. `hash_method`
         digests the content for cache keys; a text is the digest itself.
         """
-        digest = hash_method if isinstance(hash_method, str) else None
-        if hash_method is not None and not isinstance(hash_method, str):
-            with Path(local_path).open("rb") as opened:
-                while piece := opened.read(_PIECE):
-                    hash_method.update(piece)
-            digest = hash_method.result()
+        digest = _digest(os.fspath(local_path), hash_method)
         return cls(local_path, hash=digest).uploaded(remote_destination)
 
     from_local_sync = from_local
 
     @classmethod
-    def new_remote(cls, file_name: str | None = None, hash_method: str | None = None) -> Self:
-        """A file to write to, by `open("wb")`: where the running task's files go, else a temporary one."""
+    def new_remote(cls, file_name: str | None = None, hash_method: HashMethod | str | None = None) -> Self:
+        """A file to write to, by `open("wb")`: where the running task's files go, else a temporary one.
+
+        `hash_method` digests what was written, when that is closed.
+        """
         raw = of_task()
         name = file_name or "file"
-        return cls(Path(scratch(), os.urandom(6).hex(), name) if raw is None else raw.new(name), hash=hash_method)
+        made = cls(Path(scratch(), os.urandom(6).hex(), name) if raw is None else raw.new(name))
+        made.method = hash_method
+        made.hash = hash_method if isinstance(hash_method, str) else None
+        return made
 
     @classmethod
     def named_remote(cls, name: str) -> Self:
@@ -102,7 +106,13 @@ class File(Stored):
         Raises:
             MissingDependencyError: the extra for this kind of URI is not installed.
         """
-        return Opened(self.path, mode, {**hints, "compression": compression})
+        return Opened(self, mode, {**hints, "compression": compression})
+
+    def written(self) -> None:
+        """Digest what was written, where that was asked for."""
+        method = getattr(self, "method", None)
+        if method is not None:
+            self.hash = _digest(self.path, method)
 
     def open_sync(self, mode: str = "rb", *, compression: str | None = None, **hints: Any) -> Opened:
         """The content, by the newer API's other name."""
@@ -112,12 +122,12 @@ class File(Stored):
 class Opened:
     """An open file under `with` and `async with`, where reading and writing are awaited."""
 
-    def __init__(self, uri: str, mode: str, options: dict[str, Any]) -> None:
-        self._uri, self._mode, self._options = uri, mode, options
+    def __init__(self, of: File, mode: str, options: dict[str, Any]) -> None:
+        self._of, self._mode, self._options = of, mode, options
         self._file: IO[Any] | None = None
 
     def __enter__(self) -> IO[Any]:
-        self._file = storage.open_uri(self._uri, self._mode, **self._options)
+        self._file = storage.open_uri(self._of.path, self._mode, **self._options)
         return self._file
 
     def __exit__(
@@ -125,6 +135,8 @@ class Opened:
     ) -> None:
         if self._file is not None:
             self._file.close()
+            if self._mode[:1] in ("w", "a", "x"):
+                self._of.written()
 
     async def __aenter__(self) -> AsyncFile:
         from tasksdk.types.waiting import in_thread
@@ -190,3 +202,12 @@ class AsyncFile:
         from tasksdk.types.waiting import in_thread
 
         return await in_thread(method, *arguments)
+
+
+def _digest(uri: str, method: HashMethod | str | None) -> str | None:
+    if method is None or isinstance(method, str):
+        return method
+    with storage.open_uri(uri, "rb") as opened:
+        while piece := opened.read(_PIECE):
+            method.update(piece)
+    return method.result()

@@ -17,6 +17,7 @@ from tasksdk.types.mismatch import mismatch
 from tasksdk.types.once import once
 
 if TYPE_CHECKING:
+    from tasksdk.types.file import HashMethod
     from tasksdk.types.raw_data import RawData
     from tasksdk.types.schema import Definitions
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 class TableConverter(Converter):
     """A DataFrame, or the frame of a library.
 
-    `Annotated[pandas.DataFrame, kwtypes(a=int), "csv"]` names the columns that are read and the format that is written.
+    `Annotated[pandas.DataFrame, kwtypes(a=int), "csv"]` names the columns that are read and the format that is written;
+    a `HashFunction` there gives the hash of a frame in memory, which stands for it in cache keys.
     """
 
     name, kinds, blocks = "StructuredDataset", frozenset({"dict"}), True
@@ -32,6 +34,7 @@ class TableConverter(Converter):
     def __init__(self, hint: Any, metadata: tuple[Any, ...] = ()) -> None:
         super().__init__(hint)
         self._format = next((item for item in metadata if isinstance(item, str)), "")
+        self._hash = next((item for item in metadata if hasattr(item, "update") and hasattr(item, "result")), None)
         self._columns = next((item for item in metadata if isinstance(item, dict)), {})
         handlers = _SHIPPED.get(hint.__module__.partition(".")[0])
         if handlers is not None and hint is not DataFrame:
@@ -66,7 +69,7 @@ class TableConverter(Converter):
             raise
         except Exception as error:
             raise mismatch(self.hint, value, f"{type(error).__name__}: {error}") from error
-        return Literal(scalar=Scalar(structured_dataset=written), hash=frame.hash or "")
+        return Literal(scalar=Scalar(structured_dataset=written), hash=frame.hash or self._digest(frame.val) or "")
 
     def from_literal(self, literal: Literal, raw: RawData) -> Any:
         """Reads the frame; a DataFrame is read when it is asked."""
@@ -101,6 +104,15 @@ class TableConverter(Converter):
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             raise ConversionError(f"expected {show(self.hint)}, got {frame!r}: {reason}") from error
+
+    def _digest(self, frame: Any) -> str | None:
+        if self._hash is None or frame is None:
+            return None
+        from copy import copy
+
+        method: HashMethod = copy(self._hash)
+        method.update(frame)
+        return method.result()
 
     def _frame(self, value: Any) -> DataFrame:
         if isinstance(value, DataFrame):

@@ -67,6 +67,12 @@ class ReadyList(Ready, list[R]):
     __slots__ = ()
 
 
+class ReadyDict(Ready, dict[str, R]):
+    """A mapping of names."""
+
+    __slots__ = ()
+
+
 class BoundTwin(Generic[P, R]):
     """A method of one object."""
 

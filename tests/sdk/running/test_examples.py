@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import subprocess
 import sys
+from dataclasses import make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import tasksdk as sdk
-from tasksdk.errors import TaskInputError, TaskTimeoutError, UserInputError
+import tasksdk.remote
+from tasksdk.errors import ConversionError, TaskError, TaskInputError, TaskTimeoutError, UserInputError
 from tasksdk.running.images import Images
 
 if TYPE_CHECKING:
@@ -264,3 +267,87 @@ def test_init_says_what_it_does_not_know(settings: dict[str, Any], said: str) ->
 def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserInputError, match="is not there"):
         sdk.init_from_config(tmp_path / "config.toml")
+
+
+@pytest.mark.parametrize("mode", ["local", "remote"])
+def test_a_dict_stands_for_a_record(example, mode: Any) -> None:  # type: ignore[no-untyped-def] # a fixture
+    found, runner = example("records"), sdk.with_runcontext(mode=mode)
+    assert runner.run(found.asked, {"text": "a"}).outputs()[0] == "a 10 None None"
+    whole = runner.run(found.asked, query={"text": "a", "tags": {"k": "v"}}, place={"x": 2})
+    assert whole.outputs()[0] == "a 10 {'k': 'v'} Place(x=2.0, y=1.0)"
+    with pytest.raises(ConversionError, match=r"records.asked: input query: .*text"):
+        runner.run(found.asked, {"limit": 3})
+
+
+def test_an_output_is_no_record_because_it_looks_like_one() -> None:
+    env = sdk.TaskEnvironment("lies")
+    place = make_dataclass("Made", [("x", int)])
+
+    def lie():  # type: ignore[no-untyped-def] # annotated below
+        return {"x": 1}
+
+    lie.__annotations__["return"] = place
+    with pytest.raises(ConversionError, match=r"expected .*Made, got dict"):
+        sdk.run(env.task(lie))
+
+
+def test_hashes_of_what_is_written_and_of_frames(example) -> None:  # type: ignore[no-untyped-def] # a fixture
+    import pandas as pd
+
+    found = example("records")
+    file = sdk.run(found.digested).outputs()[0]
+    assert file.hash == hashlib.sha256(b"abc").hexdigest()
+    frames = [pd.DataFrame({"a": numbers}) for numbers in ([1, 2], [3, 0], [1, 1])]
+    assert [sdk.run(found.counted, frame).action.cached for frame in frames] == [False, True, False]
+    assert sdk.run(found.made).outputs()[0].open(pd.DataFrame).all_sync()["a"].tolist() == [1, 2]
+
+
+def test_a_run_answers_in_every_way(example, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def] # a fixture
+    import asyncio
+
+    found = example("records")
+
+    async def asks() -> None:
+        started = await sdk.with_runcontext(mode="remote").run.aio(found.asked, {"text": "a"})
+        await started.wait.aio(quiet=True)
+        outputs = await started.outputs.aio()
+        assert (outputs.o0, outputs.named_outputs) == (outputs[0], {"o0": outputs[0]})
+        with pytest.raises(AttributeError, match="no output 'o1'"):
+            _ = outputs.o1
+        for given in (await started.inputs.aio(), await started.inputs(), (await started.details()).inputs):
+            assert given["query"].text == "a"
+        await started.show_logs()
+        await started.abort.aio()
+        await started.raise_for_status.aio()
+
+    asyncio.run(asks())
+    failed = sdk.with_runcontext(mode="remote").run(example("calls").power, -1, 2)
+    with pytest.raises(TaskError, match="-1 is negative"):
+        failed.raise_for_status()
+    assert failed.wait(quiet=False)
+    capsys.readouterr()
+
+
+def test_deployed_tasks_are_awaited_where_their_caller_is_asynchronous(example) -> None:  # type: ignore[no-untyped-def] # a fixture
+    found = example("calls")
+    sdk.deploy(found.env)
+    power = tasksdk.remote.Task.get("calls.power", auto_version="latest")
+    env = sdk.TaskEnvironment("callers")
+
+    @env.task
+    async def awaits() -> int:
+        return await power(x=2, n=3)
+
+    @env.task
+    def plain() -> int:
+        return power(x=2, n=3)
+
+    assert (sdk.run(awaits).outputs()[0], sdk.run(plain).outputs()[0], power(x=2, n=3)) == (8, 8, 8)
+    with pytest.raises(UserInputError, match="not a version"):
+        tasksdk.remote.Task.get("calls.power", auto_version="current")  # type: ignore[arg-type] # on purpose
+
+
+def test_an_environment_of_containers() -> None:
+    task = sdk.ContainerTask("copies", "example.com/image:1", ["cp"])
+    env = sdk.TaskEnvironment.from_task("containers", task)
+    assert (env.tasks, sdk.TaskEnvironment("on", depends_on=[env]).depends_on) == ({"copies": task}, [env])
