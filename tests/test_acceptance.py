@@ -1,4 +1,4 @@
-"""The acceptance page names tests that exist."""
+"""The acceptance pages name tests that exist."""
 
 from __future__ import annotations
 
@@ -34,3 +34,23 @@ def test_each_case_has_a_test() -> None:
     cases = [row for row in rows() if not row.endswith("| test |")]
     assert len(cases) > 60
     assert [row for row in cases if not LINK.search(row)] == []
+
+
+SDK_PAGE = PAGE.with_name("task-sdk-acceptance.md")
+SDK_LINK = re.compile(r"\[`?(test_\w+)`?\]\(([^)]+\.py)\)")
+
+
+@pytest.mark.parametrize(("name", "target"), sorted(set(SDK_LINK.findall(SDK_PAGE.read_text(encoding="utf-8")))))
+def test_each_link_of_the_task_sdk_leads_to_tests(name: str, target: str) -> None:
+    path = (SDK_PAGE.parent / target).resolve()
+    assert path.is_relative_to(SDK_PAGE.parents[2] / "tests" / "sdk")
+    # A whole module where all of it proves the row.
+    assert name in functions(path) or (name == path.stem and any(test.startswith("test_") for test in functions(path)))
+
+
+def test_each_row_of_the_task_sdk_has_a_test() -> None:
+    found = [
+        line for line in SDK_PAGE.read_text(encoding="utf-8").splitlines() if re.match(r"\| (?!---|item \|)", line)
+    ]
+    assert len(found) > 60
+    assert [row for row in found if not SDK_LINK.search(row.rpartition(" | ")[2])] == []
