@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import make_dataclass
@@ -20,6 +21,7 @@ from tasksdk.running.images import Images
 if TYPE_CHECKING:
     from types import ModuleType
 
+SHIPPED = Path(__file__).parents[3] / "examples" / "tasks"
 EXAMPLES = Path(__file__).parents[3] / "fixtures" / "task_examples"
 EXPECTED: dict[str, Any] = {
     "files": [
@@ -69,6 +71,25 @@ def example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):  # type: ignore[no
 @pytest.mark.parametrize("name", EXPECTED)
 def test_the_same_in_every_mode(example, name: str, mode: Any) -> None:  # type: ignore[no-untyped-def] # a fixture
     assert sdk.with_runcontext(mode=mode).run(example(name).main).outputs()[0] == EXPECTED[name]
+
+
+def _shipped(script: str, *words: str, home: Path, folder: Path) -> str:
+    """What a script of `examples/tasks` prints, run as its README says."""
+    shutil.copytree(SHIPPED, folder, dirs_exist_ok=True)
+    command, environment = [sys.executable, script, *words], {**os.environ, "TASKSDK_HOME": str(home)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("words", [(), ("process",), pytest.param(("docker",), marks=pytest.mark.e2e)])
+def test_the_shipped_example_runs_as_its_readme_says(words: tuple[str, ...], home: Path, tmp_path: Path) -> None:
+    *counted, page = _shipped("words.py", *words, home=home, folder=tmp_path / "tasks").splitlines()
+    assert counted == ["stars is 3 times in stars.txt", "rivers is 3 times in rivers.txt"]
+    assert "rivers: 3 times" in Path(page.removeprefix("the page is at ")).read_text()
+
+
+@pytest.mark.e2e
+def test_the_shipped_container_runs(home: Path, tmp_path: Path) -> None:
+    assert _shipped("container.py", home=home, folder=tmp_path / "tasks").endswith("['moon', 'river', 'star']\n")
 
 
 @pytest.mark.e2e
