@@ -61,3 +61,9 @@ def ended(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
+
+
+@pytest.fixture
+def repository() -> str:
+    """Where nothing is yet: another state of a checkout may have pushed an image with an SDK of the same version."""
+    return f"tasks-{uuid.uuid4().hex[:12]}"

@@ -1,8 +1,7 @@
-"""A home, and a repository, of its own for each test."""
+"""A home of its own for each test."""
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,9 +16,3 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-un
     monkeypatch.setenv("TASKSDK_HOME", str(tmp_path / "home"))
     yield tmp_path / "home"
     database().close()
-
-
-@pytest.fixture
-def repository() -> str:
-    """Where nothing is yet: another state of a checkout may have pushed an image with an SDK of the same version."""
-    return f"tasks-{uuid.uuid4().hex[:12]}"
