@@ -98,8 +98,7 @@ def test_the_same_in_an_image(example, repository: str, monkeypatch: pytest.Monk
     monkeypatch.setenv("EXAMPLES_IMAGE", Images().reference(image.with_pip_packages("fsspec")))
     monkeypatch.chdir(EXAMPLES)
     runner = sdk.with_runcontext(mode="remote", engine="docker")
-    started = {name: runner.run(example(name).main) for name in EXPECTED}
-    assert {name: run.outputs()[0] for name, run in started.items()} == EXPECTED
+    assert {name: runner.run(example(name).main).outputs()[0] for name in EXPECTED} == EXPECTED
 
 
 def test_the_page_has_what_was_written_anywhere(example) -> None:  # type: ignore[no-untyped-def] # a fixture

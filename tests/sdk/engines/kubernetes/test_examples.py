@@ -35,8 +35,7 @@ def test_examples_run_on_the_cluster(
     names = ("files", "calls", "bounds")
     for name in names:
         sys.modules.pop(name, None)
-    started = {name: remote().run(importlib.import_module(name).main) for name in names}
-    found = {name: run.outputs()[0] for name, run in started.items()}
+    found = {name: remote().run(importlib.import_module(name).main).outputs()[0] for name in names}
     assert found["files"][:3] == ["kept all the same", "one two", "small"]
     assert found["calls"]["mapped"] == ["1", "4", "9"]
     assert found["calls"]["failed"] == ["4", "ValueError", "9"]
