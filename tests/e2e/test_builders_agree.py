@@ -251,6 +251,17 @@ def test_packages_on_a_foreign_base(forge: Forge, tree: Any) -> None:
     agree(forge, more)
 
 
+def test_a_newer_python_on_a_newer_debian(forge: Forge) -> None:
+    packages = ("greenlet==3.1.1", "zope.interface==7.2", "black==24.10.0", "jupyterlab-widgets==3.0.13", *PINNED)
+    image = Image.from_base("python:3.13-slim-trixie", name="newer").with_pip_packages(*packages)
+    ran, assembled = agree(forge, image)
+    assert records(forge, ran) == records(forge, assembled)
+    said = forge.sh(
+        assembled, "black --version; python -c 'import greenlet._greenlet, sys; print(sys.version_info[:2])'"
+    )
+    assert said.endswith("(3, 13)\n")
+
+
 HATCH = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
 SETUPTOOLS = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
 
