@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from _thread import allocate_lock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,6 +12,16 @@ if TYPE_CHECKING:
 
     from tasksdk.task.base import Task
     from tasksdk.values.cache import Cache, CachePolicy, VersionParameters
+
+_parsing = allocate_lock()  # several threads that parse at once can end in a SystemError of CPython 3.11's
+
+
+def _forked() -> None:
+    global _parsing  # noqa: PLW0603 - another thread of the parent may have held it
+    _parsing = allocate_lock()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 class FunctionBodyPolicy:
@@ -74,7 +86,8 @@ def source_of(function: Callable[..., Any]) -> str:
     import inspect
 
     try:
-        return inspect.getsource(function)
+        with _parsing:
+            return inspect.getsource(function)
     except (OSError, TypeError):
         code = getattr(function, "__code__", None)
         return repr(function) if code is None else _code_text(code)
