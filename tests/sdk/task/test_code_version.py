@@ -7,7 +7,7 @@ from tasksdk.task import code_version
 
 
 def test_a_fork_reads_sources_whatever_a_thread_of_its_parent_did() -> None:
-    with code_version._parsing:  # noqa: SLF001 - as a thread that is reading one holds it
+    with code_version._parsing:
         child = os.fork()
         if not child:
             code = 1
