@@ -31,6 +31,8 @@ class FileStore:
         Raises:
             SourceError: it cannot be read.
         """
+        if path.exists() and not path.is_file():  # a named pipe that nobody writes into would be waited for
+            raise SourceError(f"{path} cannot be read: it is no regular file", hint="write what is to go into a file")
         try:
             with path.open("rb") as file:
                 hashed = hashlib.sha256()

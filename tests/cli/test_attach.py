@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from imagebuilder.registry import MemoryRegistry
@@ -39,6 +41,7 @@ def test_where_there_is_a_referrers_api(project, push_image):
     [
         (["{ref}", "none.txt", "--artifact-type", "a/b"], 2, "none.txt cannot be read"),
         (["{ref}", ".", "--artifact-type", "a/b"], 2, "cannot be read"),
+        (["{ref}", "pipe", "--artifact-type", "a/b"], 2, "pipe cannot be read: it is no regular file"),
         (["{ref}", "notes"], 2, "--artifact-type"),
         (["{ref}", "notes", "--artifact-type", "sbom"], 2, "no media type"),
         (["{ref}", "notes", "--artifact-type", "a/b", "--annotation", "x"], 2, "KEY=VALUE"),
@@ -49,5 +52,6 @@ def test_what_cannot_be_attached(project, registry, push_image, args, code, word
     ref = f"{registry.host}/team/app:1"
     push_image(ref)
     project.write("notes", "hello")
+    os.mkfifo(project.folder / "pipe")
     ended = project.run("attach", *(arg.format(ref=ref) for arg in args))
     assert (ended.code, words in ended.err) == (code, True)
