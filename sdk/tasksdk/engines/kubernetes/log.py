@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 KEPT_BYTES = 4 * 2**20
 _LONGEST_LINE = 2**20
 _PAUSE = 0.5
-_TRIES = 5
+_TRIES = 20
 # A runtime writes long lines in parts of this many bytes, and kubelet before 1.24 puts a time before each part.
 _PART = 16384
 _TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d) ")
@@ -108,11 +108,12 @@ async def pump(api: Api, pod: str, container: str, log: Log, ended: asyncio.Even
         if place.moment:
             query.append(("sinceTime", place.moment.strip().decode()))
         place.resume()
-        last = ended.is_set()
+        last, whole = ended.is_set(), True
         try:
             async with aclosing(api.lines(path, query, None)) as lines:
                 async for line in lines:
-                    stamp = _TIME.match(line)  # none: kubelet's own last words
+                    stamp = _TIME.match(line)
+                    whole = stamp is not None or len(line) > _PART  # else kubelet's own words, on why it cannot go on
                     if stamp is not None and place.is_new(stamp.group()):
                         log.add(_text(line[stamp.end() :]))
         except Unreachable:
@@ -125,10 +126,15 @@ async def pump(api: Api, pod: str, container: str, log: Log, ended: asyncio.Even
             tries += last
             await asyncio.sleep(_PAUSE)
         else:
-            if last:
+            if last and (whole or tries == _TRIES):
                 return
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(ended.wait(), _PAUSE)
+            tries += last
+            await _pause(None if last else ended)
+
+
+async def _pause(until: asyncio.Event | None) -> None:
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(asyncio.sleep(_PAUSE) if until is None else until.wait(), _PAUSE)
 
 
 def _text(line: bytes) -> str:

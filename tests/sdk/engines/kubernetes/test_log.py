@@ -77,7 +77,7 @@ def test_a_kubelet_that_does_not_know_the_pod_yet_is_asked_again() -> None:
 
 
 def test_kubelet_s_own_words_are_not_the_task_s() -> None:
-    assert read(Server([FIRST + b"a", b"rpc error: code = NotFound"])) == ["a"]
+    assert read(Server([FIRST + b"a", b"rpc error: code = NotFound"], [FIRST + b"a", SECOND + b"b"])) == ["a", "b"]
 
 
 def test_times_within_a_long_line_are_taken_out() -> None:
