@@ -170,8 +170,8 @@ class _Later:
         return Caller(self._context)
 
     def _here(self) -> Any:
-        from tasksdk.running.calls import RunState
         from tasksdk.running.local_controller import LocalController
+        from tasksdk.running.run_state import RunState
 
         context = self._context
         folder = f"{(context.output_path or '').rstrip('/')}/calls"

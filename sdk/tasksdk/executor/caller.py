@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from tasksdk.context.current import current
 from tasksdk.executor.post import Post
 from tasksdk.literals import check_size
-from tasksdk.running.calls import RunState, literals_of, value_of
+from tasksdk.running.calls import literals_of, value_of
 from tasksdk.running.local_controller import LocalController
+from tasksdk.running.run_state import RunState
 from tasksdk.running.traced import write_row
 from tasksdk.task.dispatch import drive
 from tasksdk.wire import read_map, write_map

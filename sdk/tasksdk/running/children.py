@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from tasksdk.context.current import TaskContext
-    from tasksdk.running.calls import RunState
     from tasksdk.running.engine_body import EngineBody
+    from tasksdk.running.run_state import RunState
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -183,8 +183,12 @@ class Children:
             return self._state.masked(call.task, text)
 
         try:
-            async with self._places:
-                outputs = await call.outputs()
+            try:
+                async with self._places:
+                    outputs = await call.outputs()
+            finally:
+                # Whoever has the answer goes on: what a client does after this one must have it, too.
+                await asyncio.to_thread(self._state.keep)
         except Exception as error:  # noqa: BLE001 - told to whoever called
             return ERROR, write_failure(error, f"task {call.task.name}", mask)
         return (NOTHING, b"") if outputs is None else (OUTPUTS, write_map(outputs))

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from tasksdk.context.current import TaskContext
     from tasksdk.engines.port import Engine
     from tasksdk.literals import Literals
-    from tasksdk.running.calls import RunState
     from tasksdk.running.images import Images
+    from tasksdk.running.run_state import RunState
     from tasksdk.task.base import Task
 
 

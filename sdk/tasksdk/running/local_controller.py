@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tasksdk.running.calls import RunState, perform
+from tasksdk.running.calls import perform
 from tasksdk.running.local_body import AsyncLocalBody, LocalBody
 from tasksdk.task.dispatch import drive
 
 if TYPE_CHECKING:
     from tasksdk.context.current import Controller
+    from tasksdk.running.run_state import RunState
     from tasksdk.task.base import Task
 
 

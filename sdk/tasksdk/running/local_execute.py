@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from tasksdk.errors import UserInputError
 from tasksdk.literals import to_literal
-from tasksdk.running.calls import Call, RunState
+from tasksdk.running.calls import Call
 from tasksdk.running.local_body import AsyncLocalBody, LocalBody
 from tasksdk.running.local_controller import LocalController
 from tasksdk.running.names import new_run_name
+from tasksdk.running.run_state import RunState
 from tasksdk.store.database import database
 from tasksdk.task.dispatch import drive
 from tasksdk.task.node import Promise, VoidPromise, promised

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from tasksdk.running.calls import RunState, perform
+from tasksdk.running.calls import perform
 from tasksdk.running.local_controller import LocalController
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tasksdk.engines.port import Engine
     from tasksdk.running.engine_body import EngineBody
     from tasksdk.running.engine_loop import EngineLoop, Work
+    from tasksdk.running.run_state import RunState
     from tasksdk.task.base import Task
 
 

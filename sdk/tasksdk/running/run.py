@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
-    from tasksdk.running.calls import RunState
+    from tasksdk.running.run_state import RunState
     from tasksdk.task.base import Task
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from tasksdk.context.current import Context, ContextData
 from tasksdk.context.custom import get_custom_context
 from tasksdk.errors import StoreError, TaskAbortedError, UserInputError
-from tasksdk.running.calls import RunState
 from tasksdk.running.given import given
 from tasksdk.running.local_controller import LocalController
 from tasksdk.running.names import check_run_name, new_run_name
 from tasksdk.running.run import Run
+from tasksdk.running.run_state import RunState
 from tasksdk.store.database import database
 from tasksdk.store.rows import RunRow
 from tasksdk.store.turns import Turn
